@@ -1,0 +1,1 @@
+//! Everything proven on the local fleet.
