@@ -1,1 +1,32 @@
 //! What every function of Headroom links.
+//!
+//! A request flows through these modules from top to bottom:
+//!
+//! - [`lambda`]: `serve`, the runtime around a handler.
+//! - [`request`]: a request's path and query, read and checked; [`page`]: limits and cursors.
+//! - [`doctors`], [`appointments`], [`health`]: row types and queries, a file a table.
+//! - [`reader`]: where queries run; [`pool`]: the environment's one pool behind it; [`deadline`]:
+//!   what bounds both.
+//! - [`error`]: what goes wrong, and what the client is told.
+//!
+//! [`migrations`] brings the schema up to date. Beside them, pure: [`database_url`] reads Prisma's URL, [`budget`] computes the connection
+//! limit. [`config`] reads the variables, [`clock`] the time.
+
+pub mod appointments;
+pub mod budget;
+pub mod clock;
+pub mod config;
+pub mod database_url;
+pub mod deadline;
+pub mod doctors;
+pub mod error;
+pub mod health;
+pub mod lambda;
+pub mod migrations;
+pub mod page;
+pub mod pool;
+pub mod reader;
+pub mod request;
+mod session;
+#[cfg(feature = "template")]
+pub mod template;

@@ -1,0 +1,33 @@
+//! `GET /api/doctors?specialty=&q=&limit=&cursor=`: the active doctors, by name.
+
+use serde::Deserialize;
+use shared::{
+    doctors::{self, DOCTORS_PAGE, DoctorFilter, DoctorPosition},
+    error::Error,
+    page::{Cursor, PageLimit},
+    request::{self, Request, Response},
+};
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::serve(handler)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    specialty: Option<String>,
+    q: Option<String>,
+    limit: Option<PageLimit<DOCTORS_PAGE>>,
+    cursor: Option<Cursor<DoctorPosition>>,
+}
+
+async fn handler(request: Request) -> Result<Response, Error> {
+    let query: Query = request.query()?;
+    let filter = DoctorFilter {
+        specialty: request::search_text("specialty", query.specialty.as_deref())?,
+        name: request::search_text("q", query.q.as_deref())?,
+    };
+    let limit = query.limit.unwrap_or_default();
+    let page = doctors::list(request.reader()?, &filter, limit, query.cursor.as_ref()).await?;
+    request::json(&page)
+}

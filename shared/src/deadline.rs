@@ -1,0 +1,40 @@
+//! The one deadline that acquiring, statement, retry and answer of an invocation share.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::clock;
+
+/// What is left for the answer: shaping it, and handing it to the runtime.
+const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
+
+/// When the work of one invocation must be over: the invocation's own deadline less 500 ms.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline of an invocation that Lambda ends at `end`. One that is already over is now.
+    pub fn of_invocation(end: SystemTime) -> Self {
+        let left = end.duration_since(clock::now()).unwrap_or_default();
+        Self(Instant::now() + left.saturating_sub(FOR_THE_ANSWER))
+    }
+
+    /// The moment itself.
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// The moment after `time`, or the deadline where that comes first; `None` is the deadline.
+    pub fn within(self, time: Option<Duration>) -> Instant {
+        match time {
+            Some(time) => self.0.min(Instant::now() + time),
+            None => self.0,
+        }
+    }
+
+    /// Whether `time` can still pass before the deadline.
+    pub fn leaves(self, time: Duration) -> bool {
+        Instant::now() + time <= self.0
+    }
+}

@@ -1,0 +1,95 @@
+//! The runtime around a handler: logs, the pool, the shutdown. A function's `main` is one line.
+
+use std::{future::Future, sync::Arc};
+
+use lambda_http::RequestExt;
+use lambda_runtime::{LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::{self, Function},
+    deadline::Deadline,
+    error::Error,
+    pool::POOL,
+    request::{Request, Response},
+};
+
+/// Serves the requests of one route until Lambda ends the process. Errors become problem
+/// documents here.
+///
+/// # Errors
+/// Where Lambda's runtime API fails for good.
+pub fn serve<H, F>(handler: H) -> Result<(), lambda_http::Error>
+where
+    H: Fn(Request) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    log_to_stdout();
+    let function = Arc::new(Function::from_env());
+    runtime()?.block_on(async {
+        // Without a registered extension Lambda sends no SIGTERM.
+        spawn_graceful_shutdown_handler(|| POOL.close()).await;
+        let answer = move |http: lambda_http::Request| {
+            let function = Arc::clone(&function);
+            async move {
+                let context = http.lambda_context();
+                let deadline = Deadline::of_invocation(context.deadline());
+                let request = Request::new(http, deadline, function, &POOL);
+                let response = handler(request).await.unwrap_or_else(|error| {
+                    error.log();
+                    error.response(&context.request_id)
+                });
+                Ok::<_, lambda_http::Error>(response)
+            }
+        };
+        lambda_http::run_concurrent(service_fn(answer)).await
+    })
+}
+
+/// Serves direct invocations, whatever their payload, until Lambda ends the process. An error is
+/// the invocation's error, with its class as the type.
+///
+/// # Errors
+/// Where Lambda's runtime API fails for good.
+pub fn serve_event<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
+where
+    H: Fn() -> F + Copy,
+    F: Future<Output = Result<Value, Error>>,
+{
+    log_to_stdout();
+    runtime()?.block_on(lambda_runtime::run(service_fn(
+        move |_: LambdaEvent<Value>| async move {
+            handler().await.map_err(|error| {
+                error.log();
+                lambda_runtime::Diagnostic {
+                    error_type: error.class().to_owned(),
+                    error_message: error.to_string(),
+                }
+            })
+        },
+    )))
+}
+
+/// One thread where one invocation runs at a time: a second one would only be waited for. More
+/// where a Managed Instance runs several.
+fn runtime() -> std::io::Result<Runtime> {
+    match config::concurrency().get() {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    }
+    .enable_all()
+    .build()
+}
+
+/// One JSON object a line, its fields at the top, as CloudWatch Logs Insights finds them.
+fn log_to_stdout() {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_target(false)
+        .with_env_filter(EnvFilter::new(config::log_level()))
+        .init();
+}

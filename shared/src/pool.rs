@@ -1,0 +1,324 @@
+//! The one pool of an environment, and the only place that opens connections.
+//!
+//! The frame is deadpool's managed pool: permits in order of arrival and a bounded wait. What it
+//! holds are slots, which may be empty. Connecting, checking and closing sessions happen after a
+//! slot was taken, in the hands of the invocation, which knows its deadline and keeps the cause
+//! when it fails. A session is taken out of its slot while it works: whatever goes wrong, also a
+//! panic or a dropped future, an empty slot goes back and the session is closed. DESIGN.md has the
+//! comparison with sqlx's own pool.
+
+mod connect;
+
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use deadpool::managed::{
+    self, Manager, Metrics, Object, PoolConfig, QueueMode, RecycleResult, Timeouts,
+};
+use once_cell::sync::OnceCell;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    budget,
+    config::{self, Function},
+    deadline::Deadline,
+    error::{Error, Phase},
+    session::{Session, Statement, Steps},
+};
+use connect::Connector;
+pub use connect::connect_for_migration;
+
+/// By how much the client waits longer for a statement than the server runs it. An answer that
+/// is still missing then is not slow, its connection is dead.
+const STATEMENT_GRACE: Duration = Duration::from_secs(1);
+
+/// This environment's pool. Everything but `serve` is handed a reference.
+pub static POOL: LazyPool = LazyPool(OnceCell::new());
+
+/// A pool that is made on first use, by whichever invocation comes first.
+#[derive(Debug)]
+pub struct LazyPool(OnceCell<Pool>);
+
+impl LazyPool {
+    /// The pool; makes it where there is none yet. Opens no connection.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfiguration`], on each call until the variables are mended.
+    pub fn get(&self, function: &Function) -> Result<&Pool, Error> {
+        self.0
+            .get_or_try_init(|| Pool::new(&config::Database::from_env()?, function))
+    }
+
+    /// Closes the pool, where there is one, so that its slots are free at the server before the
+    /// process is gone. Bounded.
+    pub async fn close(&self) {
+        if let Some(pool) = self.0.get() {
+            pool.close().await;
+        }
+    }
+}
+
+/// At most `connection_limit` sessions.
+#[derive(Debug)]
+pub struct Pool {
+    slots: managed::Pool<Slots>,
+    connector: Connector,
+    limits: Limits,
+    opened: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// How long everything may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    pool_timeout: Option<Duration>,
+    socket_timeout: Option<Duration>,
+    statement_timeout: Duration,
+    max_lifetime: Option<Duration>,
+    max_idle: Option<Duration>,
+    ping_after: Duration,
+    single_use: bool,
+}
+
+/// What the pool holds and has done; for health and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    /// The most sessions the pool opens.
+    pub limit: usize,
+    /// Sessions that are open now, or being opened.
+    pub size: usize,
+    /// Of these, the ones that no invocation is using.
+    pub idle: usize,
+    /// Sessions opened since the pool was made.
+    pub opened: u64,
+    /// Sessions that were found dead, or died under a statement.
+    pub lost: u64,
+}
+
+impl Pool {
+    fn new(config: &config::Database, function: &Function) -> Result<Self, Error> {
+        let connector = Connector::new(config, function)?;
+        let limit = budget::connection_limit(
+            config.url.connection_limit,
+            config.connection_limit,
+            config.concurrency,
+        );
+        for warning in &config.url.warnings {
+            tracing::warn!("{warning}");
+        }
+        for lowered in &limit.lowered {
+            tracing::warn!(
+                source = lowered.source,
+                asked = lowered.asked,
+                in_force = limit.effective,
+                concurrency = config.concurrency,
+                "a connection limit is more than this environment may have or can use, and was lowered"
+            );
+        }
+        let size = limit.effective.get() as usize;
+        let slots = managed::Pool::builder(Slots)
+            .config(PoolConfig {
+                max_size: size,
+                timeouts: Timeouts::default(),
+                // The session used last is the one most likely alive, and the others may age.
+                queue_mode: QueueMode::Lifo,
+            })
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::Unexpected(error.into()))?;
+        tracing::info!(
+            environment = %function.environment,
+            function = function.name,
+            version = function.version,
+            connection_limit = size,
+            // Absent where an invocation may wait until its deadline.
+            pool_timeout_seconds = config.url.pool_timeout.map(|time| time.as_secs()),
+            "database pool created"
+        );
+        Ok(Self {
+            slots,
+            connector,
+            limits: Limits {
+                pool_timeout: config.url.pool_timeout,
+                socket_timeout: config.url.socket_timeout,
+                statement_timeout: config.statement_timeout,
+                max_lifetime: config.url.max_connection_lifetime,
+                max_idle: config.url.max_idle_connection_lifetime,
+                ping_after: config.ping_after,
+                single_use: config.url.single_use_connections,
+            },
+            opened: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    /// Runs a statement that only reads. Where its session turns out to be dead, it is run once
+    /// more on a fresh one, provided that a whole statement time-out is left before the deadline.
+    ///
+    /// # Errors
+    /// Any of [`Error`]'s database classes. The session that an error left behind is closed.
+    pub(crate) async fn read(
+        &self,
+        deadline: Deadline,
+        statement: Statement,
+    ) -> Result<Steps, Error> {
+        let until = deadline.within(self.limits.pool_timeout);
+        let mut slot = self.slot(until).await?;
+        let mut again = true;
+        loop {
+            let mut session = match self.idle_session(&mut slot).await {
+                Some(session) => session,
+                None => self.fresh_session(until).await?,
+            };
+            let error = match self.run(&mut session, deadline, statement.clone()).await {
+                Ok(steps) => {
+                    self.give_back(slot, session).await;
+                    return Ok(steps);
+                }
+                Err(error) => error,
+            };
+            session.close().await;
+            if !error.lost_the_session() {
+                return Err(error);
+            }
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            // What ended this session has probably ended the idle ones too.
+            self.slots.retain(|_, _| false);
+            if !again || !deadline.leaves(self.limits.statement_timeout) {
+                return Err(error);
+            }
+            again = false;
+            tracing::info!(
+                class = error.class(),
+                "a read is run again on a fresh session"
+            );
+        }
+    }
+
+    /// What the pool holds now.
+    pub fn statistics(&self) -> Statistics {
+        let mut idle = 0;
+        self.slots.retain(|slot, _| {
+            idle += usize::from(slot.0.is_some());
+            true
+        });
+        let slots = self.slots.status();
+        Statistics {
+            limit: slots.max_size,
+            size: slots.size - slots.available + idle,
+            idle,
+            opened: self.opened.load(Ordering::Relaxed),
+            lost: self.lost.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits for a slot, first come, first served.
+    async fn slot(&self, until: Instant) -> Result<Object<Slots>, Error> {
+        let timeouts = Timeouts {
+            wait: Some(until.saturating_duration_since(Instant::now())),
+            ..Timeouts::default()
+        };
+        self.slots
+            .timeout_get(&timeouts)
+            .await
+            .map_err(|error| match error {
+                managed::PoolError::Timeout(_) => Error::PoolTimeout,
+                // Closed: only at the end of the process.
+                other => Error::Closed(other.into()),
+            })
+    }
+
+    /// The slot's session, if it has one that is young enough and alive.
+    async fn idle_session(&self, slot: &mut Slot) -> Option<Session> {
+        let mut session = slot.0.take()?;
+        let idle = session.idle();
+        let over = |limit: Option<Duration>, time| limit.is_some_and(|limit| time >= limit);
+        if over(self.limits.max_lifetime, session.age()) || over(self.limits.max_idle, idle) {
+            session.close().await;
+            return None;
+        }
+        if idle > self.limits.ping_after && !session.is_alive().await {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            tracing::info!("a session did not survive its idle time and is replaced");
+            return None;
+        }
+        Some(session)
+    }
+
+    async fn fresh_session(&self, until: Instant) -> Result<Session, Error> {
+        let session = self.connector.connect(until).await?;
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(session)
+    }
+
+    /// Runs a statement, within the client's own limit and the deadline.
+    async fn run(
+        &self,
+        session: &mut Session,
+        deadline: Deadline,
+        statement: Statement,
+    ) -> Result<Steps, Error> {
+        let limit = self
+            .limits
+            .socket_timeout
+            .unwrap_or(self.limits.statement_timeout + STATEMENT_GRACE);
+        let work = async {
+            self.connector.begin(session).await?;
+            let steps = session.run(statement).await?;
+            self.connector.end(session).await?;
+            Ok(steps)
+        };
+        match timeout_at(deadline.within(Some(limit)), work).await {
+            Ok(result) => result.map_err(|error| Error::of_driver(error, Phase::Running)),
+            // The server should have ended the statement by now: nobody is there any more.
+            Err(elapsed) if self.limits.socket_timeout.is_none() => {
+                Err(Error::Closed(elapsed.into()))
+            }
+            Err(elapsed) => Err(Error::QueryTimeout(elapsed.into())),
+        }
+    }
+
+    /// Puts a session that did its work back into its slot, for the next invocation.
+    async fn give_back(&self, mut slot: Object<Slots>, mut session: Session) {
+        if self.limits.single_use {
+            session.close().await;
+        } else {
+            session.rest();
+            slot.0 = Some(session);
+        }
+    }
+
+    async fn close(&self) {
+        let idle = self.slots.retain(|_, _| false).removed;
+        self.slots.close();
+        for slot in idle {
+            if let Some(session) = slot.0 {
+                session.close().await;
+            }
+        }
+    }
+}
+
+/// The right to hold one session, and the session while nobody uses it.
+#[derive(Debug)]
+struct Slot(Option<Session>);
+
+/// Makes empty slots: what deadpool counts is the right, not the connection.
+#[derive(Debug)]
+struct Slots;
+
+impl Manager for Slots {
+    type Type = Slot;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<Slot, Infallible> {
+        Ok(Slot(None))
+    }
+
+    async fn recycle(&self, _: &mut Slot, _: &Metrics) -> RecycleResult<Infallible> {
+        Ok(())
+    }
+}
