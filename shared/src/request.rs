@@ -1,9 +1,10 @@
 //! One invocation's request: path and query, read and checked, and the way to the database.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use lambda_http::{RequestExt, http::StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::{
@@ -60,14 +61,24 @@ impl Request {
     }
 
     /// The query string, read into the route's own type. That type denies unknown fields, so that
-    /// a misspelt parameter is an error instead of a silently different answer.
+    /// a misspelt parameter is an error instead of a silently different answer. A parameter
+    /// without a value counts as absent.
     ///
     /// # Errors
     /// [`Error::BadRequest`], which names the parameter and what is accepted.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let refuse = |what: String| Error::BadRequest(format!("in the query string: {what}"));
         let query = self.http.uri().query().unwrap_or_default();
-        serde_html_form::from_str(query)
-            .map_err(|error| Error::BadRequest(format!("in the query string: {error}")))
+        let mut given = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if !value.is_empty() && given.insert(name.clone(), value).is_some() {
+                return Err(refuse(format!("`{name}` is given more than once")));
+            }
+        }
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(given)
+            .finish();
+        serde_html_form::from_str(&query).map_err(|error| refuse(error.to_string()))
     }
 
     /// Where reads run: the environment's pool, within the invocation's deadline.
