@@ -2,8 +2,9 @@
 
 use std::{future::Future, sync::Arc};
 
-use lambda_http::RequestExt;
-use lambda_runtime::{LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
+use lambda_http::{Adapter, RequestExt, http::header::HOST, request::LambdaRequest};
+use lambda_runtime::{LambdaEvent, Service, service_fn, spawn_graceful_shutdown_handler};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
@@ -44,8 +45,45 @@ where
                 Ok::<_, lambda_http::Error>(response)
             }
         };
-        lambda_http::run_concurrent(service_fn(answer)).await
+        let adapter = Adapter::from(service_fn(answer));
+        let serve = move |mut event: LambdaEvent<LambdaRequest>| {
+            disarm(&mut event.payload);
+            adapter.clone().call(event)
+        };
+        lambda_runtime::run_concurrent(service_fn(serve)).await
     })
+}
+
+/// Everything that a URI's query cannot hold as it is. Percent signs stay: the query arrives
+/// escaped.
+const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// lambda_http makes a URI of what the client sent and panics where that is none. Routes are
+/// matched and parameters split off before a function is reached, so path and host can be
+/// replaced; the query is escaped.
+fn disarm(request: &mut LambdaRequest) {
+    let LambdaRequest::ApiGatewayV2(event) = request else {
+        return;
+    };
+    event.raw_path = Some("/".to_owned());
+    event.headers.remove(HOST);
+    event.request_context.domain_name = None;
+    if let Some(query) = &mut event.raw_query_string {
+        *query = utf8_percent_encode(query, NOT_IN_A_QUERY).to_string();
+    }
 }
 
 /// Serves direct invocations, whatever their payload, until Lambda ends the process. An error is

@@ -2,7 +2,7 @@
 
 use sqlx::migrate::Migrator;
 
-use crate::{config::Database, error::Error, pool};
+use crate::{database_url::DatabaseUrl, error::Error, pool};
 
 /// Every migration under `shared/migrations`.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -13,8 +13,8 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 /// # Errors
 /// As for any connection, and [`Error::Unexpected`] where a migration fails; what it did is
 /// rolled back.
-pub async fn run(config: &Database) -> Result<i64, Error> {
-    let mut connection = pool::connect_for_migration(config).await?;
+pub async fn run(url: &DatabaseUrl) -> Result<i64, Error> {
+    let mut connection = pool::connect_for_maintenance(url).await?;
     MIGRATOR
         .run(&mut connection)
         .await

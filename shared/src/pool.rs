@@ -29,7 +29,7 @@ use crate::{
     session::{Session, Statement, Steps},
 };
 use connect::Connector;
-pub use connect::connect_for_migration;
+pub use connect::connect_for_maintenance;
 
 /// By how much the client waits longer for a statement than the server runs it. An answer that
 /// is still missing then is not slow, its connection is dead.

@@ -1,1 +1,18 @@
 //! Everything proven on the local fleet.
+
+mod binaries;
+mod bounded_queries;
+mod clinic;
+mod concurrency;
+mod database;
+mod failures;
+mod gateway;
+mod hostile;
+mod lambda;
+mod lifecycle;
+mod manifest;
+mod paging;
+mod pool;
+mod probe;
+mod routes;
+mod sample;

@@ -9,6 +9,6 @@ fn main() -> Result<(), lambda_runtime::Error> {
 }
 
 async fn handler() -> Result<Value, Error> {
-    let version = migrations::run(&Database::from_env()?).await?;
+    let version = migrations::run(&Database::from_env()?.url).await?;
     Ok(json!({ "schemaVersion": version }))
 }

@@ -96,15 +96,14 @@ impl Connector {
     }
 }
 
-/// One connection for the migrations: the same URL, without a limit for statements, because an
-/// index on a large table takes as long as it takes.
+/// One connection beside the pool, for work on the whole database: migrations, the sample clinic.
+/// Without a limit for statements, because an index on a large table takes as long as it takes.
 ///
 /// # Errors
 /// As for any connection; see [`Error`].
-pub async fn connect_for_migration(config: &config::Database) -> Result<PgConnection, Error> {
-    let url = &config.url;
+pub async fn connect_for_maintenance(url: &DatabaseUrl) -> Result<PgConnection, Error> {
     let options = options(url)?
-        .application_name("headroom/migrate")
+        .application_name("headroom/maintenance")
         .options([("search_path", quote_identifier(&url.schema))]);
     let patience = url.connect_timeout.unwrap_or(Duration::from_secs(60));
     connect(&options, Instant::now() + patience).await

@@ -1,1 +1,185 @@
-fn main() {}
+//! `make run`: the whole clinic on this machine, from the functions' source to a banner with lines
+//! to paste. Everything ends with Ctrl-C or SIGTERM.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use chrono::DateTime;
+use clap::{Parser, ValueEnum};
+use fleet::{
+    Binaries, Fleet, Profile, Source,
+    database::Database,
+    sample::{self, FIRST_DOCTOR, Size, Summary},
+};
+use serde_json::Value;
+use shared::{clock, database_url::DatabaseUrl, pool};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long an environment may be idle before it is reaped. Lambda keeps them for some minutes.
+const IDLE_LIMIT: Duration = Duration::from_secs(300);
+
+/// Every clinic on every machine is the same, so that one can talk about what one sees.
+const SEED: u64 = 1;
+
+/// Runs the functions of template.yaml as Lambda does, behind an HTTP API on 127.0.0.1.
+///
+/// Without DATABASE_URL a PostgreSQL cluster under the target directory is used; it keeps its data
+/// from one run to the next.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where the API listens on 127.0.0.1.
+    #[arg(long, env = "PORT", default_value_t = 3000)]
+    port: u16,
+    /// The clinic that an empty database is filled with.
+    #[arg(long, env = "SAMPLE", value_enum, default_value_t = Sample::Small)]
+    sample: Sample,
+    /// How the functions are built.
+    #[arg(long, env = "PROFILE", value_enum, default_value_t = BuildProfile::Dev)]
+    profile: BuildProfile,
+    /// A PostgreSQL to use, with Prisma's parameters. The migrations are applied to it, and the
+    /// sample clinic where it has no doctors.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Sample {
+    /// 12 doctors, 6 000 appointments: seconds.
+    Small,
+    /// 120 doctors, 400 000 appointments.
+    Medium,
+    /// Nothing but the tables.
+    None,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BuildProfile {
+    /// Quick to build.
+    Dev,
+    /// What is deployed.
+    Release,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fleet: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Error = Box<dyn std::error::Error>;
+
+async fn run(arguments: Arguments) -> Result<(), Error> {
+    // Listened for from the start: whoever interrupts the build must not leave a server behind.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut database = None;
+    let work = serve(&arguments, &mut database);
+    let result = tokio::select! {
+        result = work => result,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    if let Some(database) = database {
+        eprintln!("stopping the database");
+        database.shutdown().await?;
+    }
+    result
+}
+
+/// Builds and starts everything, says so, and then waits to be dropped. The fleet ends with this
+/// future, the database does not.
+async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result<(), Error> {
+    eprintln!("building the functions");
+    let binaries = Binaries::build(match arguments.profile {
+        BuildProfile::Dev => Profile::Dev,
+        BuildProfile::Release => Profile::Release,
+    })
+    .await?;
+
+    let url = match &arguments.database_url {
+        Some(url) => url.clone(),
+        None => {
+            eprintln!("starting PostgreSQL");
+            let started = Database::builder().kept("clinic").start().await?;
+            eprintln!("its data is in {}", started.data_folder().display());
+            database.insert(started).url()
+        }
+    };
+
+    let fleet = Fleet::builder()
+        .binaries(binaries)
+        .variable("DATABASE_URL", &url)
+        .parameter("DatabaseUrl", "unused: the variable above wins")
+        .idle_limit(IDLE_LIMIT)
+        .port(arguments.port)
+        .on_log(|line| {
+            // What the environments print is the developer's to see; the platform's own lines
+            // only where something failed.
+            if line.source != Source::Platform {
+                eprintln!("{}: {}", line.function, line.text);
+            }
+        })
+        .start()
+        .await?;
+
+    eprintln!("applying the migrations");
+    fleet.invoke("migrate", Value::Null).await?;
+    fill(arguments.sample, &url).await?;
+    banner(&fleet)?;
+    std::future::pending().await
+}
+
+/// Fills an empty clinic, as the role of `url`.
+async fn fill(sample: Sample, url: &str) -> Result<(), Error> {
+    let size = match sample {
+        Sample::Small => Size::Small,
+        Sample::Medium => Size::Medium,
+        Sample::None => return Ok(()),
+    };
+    eprintln!("filling the clinic");
+    let url = DatabaseUrl::parse(url)?;
+    let mut connection = pool::connect_for_maintenance(&url).await?;
+    let now = DateTime::from(clock::now());
+    let progress = sample::on_stderr("appointments");
+    match sample::generate(&mut connection, size, SEED, now, progress).await? {
+        Summary::Already => eprintln!("the database has doctors already and is left as it is"),
+        Summary::Generated {
+            doctors,
+            patients,
+            appointments,
+        } => eprintln!("{doctors} doctors, {patients} patients, {appointments} appointments"),
+    }
+    Ok(())
+}
+
+/// What to do now. Printed when requests are answered, and not before.
+fn banner(fleet: &Fleet) -> io::Result<()> {
+    let url = fleet.url();
+    let mut out = io::stdout().lock();
+    writeln!(out, "\nHeadroom answers. Paste:\n")?;
+    writeln!(out, "  curl '{url}/api/doctors?limit=5'")?;
+    writeln!(
+        out,
+        "  curl '{url}/api/doctors/{FIRST_DOCTOR}/appointments/today'"
+    )?;
+    writeln!(
+        out,
+        "  curl '{url}/api/doctors/{FIRST_DOCTOR}/appointments/upcoming?limit=3'\n"
+    )?;
+    writeln!(out, "Routes:\n")?;
+    for route in fleet.routes() {
+        writeln!(out, "  {route}")?;
+    }
+    writeln!(out, "\nCtrl-C ends everything.")?;
+    writeln!(out, "ready {url}")?;
+    out.flush()
+}

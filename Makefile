@@ -1,0 +1,51 @@
+# Everything that a developer or an operator runs. `make` alone lists it.
+
+# Defaults, to be given on the command line: make run PORT=8080 SAMPLE=medium
+PORT ?= 3000
+SAMPLE ?= small
+PROFILE ?= dev
+# DATABASE_URL, from the command line or the shell, replaces the local cluster of `make run`.
+
+CARGO ?= cargo
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check queries toolchain
+
+help: ## List the targets and their variables
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "Variables, with their defaults:"
+	@echo "  PORT=$(PORT)         run: where the API listens on 127.0.0.1"
+	@echo "  SAMPLE=$(SAMPLE)      run: the sample clinic, small (seconds), medium (400 000 appointments) or none"
+	@echo "  PROFILE=$(PROFILE)       run: how the functions are built, dev or release"
+	@echo "  DATABASE_URL=      run: a PostgreSQL to use instead of a local cluster under the target directory"
+	@echo "  CARGO_TARGET_DIR=  where everything is built; target/ by default"
+
+run: toolchain ## Run the API on this machine: build, database, migrations, sample clinic, fleet
+	@PORT='$(PORT)' SAMPLE='$(SAMPLE)' PROFILE='$(PROFILE)' exec $(CARGO) run --quiet -p fleet --bin fleet
+
+test: toolchain ## Run every check and test, as CI does
+	@$(MAKE) --no-print-directory check
+	$(CARGO) test -p shared
+	$(CARGO) test -p shared --all-features
+	$(CARGO) test -p fleet
+	$(CARGO) run --quiet -p fleet --bin queries -- --check
+
+check: toolchain ## Check formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+queries: toolchain ## Check the queries against a throwaway database and refresh .sqlx/
+	$(CARGO) run --quiet -p fleet --bin queries
+
+# One clear line instead of pages of compiler errors.
+toolchain:
+	@command -v $(CARGO) >/dev/null 2>&1 || { \
+	  echo "Headroom needs Rust $(RUST_VERSION) or newer, and there is no cargo here: install it from https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null 2>&1 || { \
+	  echo "Rust needs a C compiler to link with, and there is no cc here: sudo apt-get install build-essential" >&2; exit 1; }
+	@version=$$(rustc --version 2>/dev/null | cut -d' ' -f2 | cut -d- -f1); \
+	oldest=$$(printf '%s\n%s\n' "$(RUST_VERSION)" "$$version" | sort -V | head -n 1); \
+	[ "$$oldest" = "$(RUST_VERSION)" ] || { \
+	  echo "Headroom needs Rust $(RUST_VERSION) or newer, and this is $${version:-unknown}: rustup update stable" >&2; exit 1; }

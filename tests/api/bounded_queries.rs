@@ -1,0 +1,168 @@
+//! Every checked query is bounded: an unbounded one is how the outage began.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use sqlparser::{
+    ast::{
+        BinaryOperator, Expr, FunctionArguments, GroupByExpr, LimitClause, Query, Select,
+        SelectItem, SetExpr, Statement, Value as Literal,
+    },
+    dialect::PostgreSqlDialect,
+    parser::Parser,
+};
+
+/// Aggregates make one row of any number. Others have to be added here by name.
+const AGGREGATES: [&str; 7] = ["count", "sum", "avg", "min", "max", "bool_or", "bool_and"];
+
+/// The only columns that are unique by themselves.
+const UNIQUE: [&str; 1] = ["id"];
+
+/// Why a query is not bounded.
+fn unbounded(sql: &str) -> Result<(), String> {
+    let statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).map_err(|e| e.to_string())?;
+    let [statement] = statements.as_slice() else {
+        return Err(format!("{} statements in one", statements.len()));
+    };
+    match statement {
+        Statement::Query(query) => bounded_query(query),
+        Statement::Insert(insert) => match insert.source.as_deref().map(|query| &*query.body) {
+            Some(SetExpr::Values(values)) if values.rows.len() == 1 => Ok(()),
+            _ => Err("an insert must write one row, from values".to_owned()),
+        },
+        Statement::Update(update) if by_unique_key(update.selection.as_ref()) => Ok(()),
+        Statement::Delete(delete) if by_unique_key(delete.selection.as_ref()) => Ok(()),
+        other => Err(format!("not known to be bounded: {other}")),
+    }
+}
+
+fn bounded_query(query: &Query) -> Result<(), String> {
+    match &query.limit_clause {
+        Some(
+            LimitClause::LimitOffset {
+                offset: Some(_), ..
+            }
+            | LimitClause::OffsetCommaLimit { .. },
+        ) => Err("pages continue behind a cursor, not at an offset".to_owned()),
+        Some(LimitClause::LimitOffset {
+            limit: Some(limit), ..
+        }) => match limit {
+            Expr::Value(value) => match &value.value {
+                Literal::Placeholder(_) | Literal::Number(..) => Ok(()),
+                other => Err(format!("limit {other} is no constant and no parameter")),
+            },
+            other => Err(format!("limit {other} is no constant and no parameter")),
+        },
+        _ => match &*query.body {
+            SetExpr::Select(select) if one_row(select) => Ok(()),
+            SetExpr::Select(select)
+                if by_unique_key(select.selection.as_ref())
+                    && select.from.len() == 1
+                    && select.from[0].joins.is_empty() =>
+            {
+                Ok(())
+            }
+            _ => Err(
+                "no limit at the top, no plain aggregate, no look-up by a unique key".to_owned(),
+            ),
+        },
+    }
+}
+
+/// Aggregates alone, and no grouping: one row.
+fn one_row(select: &Select) -> bool {
+    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty());
+    ungrouped
+        && !select.projection.is_empty()
+        && select.projection.iter().all(|item| {
+            let (SelectItem::UnnamedExpr(expression)
+            | SelectItem::ExprWithAlias {
+                expr: expression, ..
+            }) = item
+            else {
+                return false;
+            };
+            matches!(expression, Expr::Function(function)
+            if function.over.is_none()
+                && matches!(function.args, FunctionArguments::List(_))
+                && AGGREGATES.contains(&function.name.to_string().to_lowercase().as_str()))
+        })
+}
+
+/// `id = $1`, perhaps with more conditions beside it.
+fn by_unique_key(selection: Option<&Expr>) -> bool {
+    match selection {
+        Some(Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        }) => by_unique_key(Some(left)) || by_unique_key(Some(right)),
+        Some(Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Eq,
+            right,
+        }) => {
+            let column = match &**left {
+                Expr::Identifier(name) => &name.value,
+                Expr::CompoundIdentifier(parts) => match parts.last() {
+                    Some(name) => &name.value,
+                    None => return false,
+                },
+                _ => return false,
+            };
+            let parameter = matches!(&**right, Expr::Value(value) if matches!(value.value, Literal::Placeholder(_)));
+            parameter && UNIQUE.contains(&column.as_str())
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn every_checked_query_is_bounded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
+    let mut queries = 0;
+    for entry in fs::read_dir(folder).expect(".sqlx") {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let described: Value = serde_json::from_str(&text).unwrap();
+        let sql = described["query"].as_str().unwrap();
+        if let Err(why) = unbounded(sql) {
+            panic!("{why}:\n{sql}");
+        }
+        queries += 1;
+    }
+    assert!(queries >= 4, "only {queries} queries were found");
+}
+
+#[test]
+fn the_check_tells_bounded_from_unbounded() {
+    for bounded in [
+        "select id from doctors order by id limit $1",
+        "select id from doctors limit 200",
+        "select count(*), max(starts_at) from appointments where starts_at >= $1 and starts_at < $2",
+        "select full_name from patients where id = $1",
+        "select full_name from patients p where p.id = $1 and active",
+        "insert into doctors (full_name) values ($1) returning id",
+        "update doctors set active = false where id = $1",
+        "delete from time_off where doctor_id = $2 and id = $1",
+    ] {
+        assert_eq!(unbounded(bounded), Ok(()), "{bounded}");
+    }
+    for boundless in [
+        "select id from doctors",
+        "select id from doctors limit all",
+        "select id from doctors limit (select count(*) from doctors)",
+        "select id from doctors limit $1 offset $2",
+        "select * from (select id from doctors limit 5) a cross join patients",
+        "select status, count(*) from appointments group by status",
+        "select id, count(*) over () from appointments",
+        "select id from appointments where doctor_id = $1",
+        "select a.id from appointments a join patients p on true where p.id = $1",
+        "select id from doctors where id = $1 or active",
+        "insert into doctors select * from doctors",
+        "update appointments set status = 'cancelled' where doctor_id = $1",
+        "delete from appointments",
+        "select 1; select 2",
+    ] {
+        assert!(unbounded(boundless).is_err(), "{boundless}");
+    }
+}

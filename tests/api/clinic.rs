@@ -1,0 +1,176 @@
+//! A clinic: the real functions on a fleet, a PostgreSQL of its own, and a few people in it.
+
+use fleet::{
+    Binaries, Builder, Fleet, LogLine,
+    database::{self, Database},
+};
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::probe::{Reply, get};
+
+/// A clinic that is open. Closing it checks that nothing panicked in an environment.
+pub(crate) struct Clinic {
+    pub(crate) fleet: Fleet,
+    pub(crate) database: Database,
+    pub(crate) admin: PgConnection,
+}
+
+impl Clinic {
+    /// The fleet as the template has it, on a server as PostgreSQL has it.
+    pub(crate) async fn open() -> Self {
+        Self::open_with("", |fleet| fleet).await
+    }
+
+    /// With parameters for DATABASE_URL, such as `?pool_timeout=1`, and a fleet set up otherwise.
+    pub(crate) async fn open_with(
+        parameters: &str,
+        adapt: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let database = Database::builder().start().await.expect("a database");
+        Self::open_on(database, parameters, adapt).await
+    }
+
+    /// On a server set up otherwise.
+    pub(crate) async fn open_on(
+        database: Database,
+        parameters: &str,
+        adapt: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let url = format!("{}{parameters}", database.url());
+        let fleet = adapt(
+            Fleet::builder()
+                .binaries(Binaries::shared().await.expect("the functions").clone())
+                .parameter("DatabaseUrl", "the variable wins")
+                .variable("DATABASE_URL", url)
+                // Migrations are the owner's, whatever a test does to the functions' URL.
+                .function_variable("migrate", "DATABASE_URL", database.url()),
+        )
+        .start()
+        .await
+        .expect("a fleet");
+        fleet
+            .invoke("migrate", Value::Null)
+            .await
+            .expect("the migrations");
+        let admin = database.admin().await.expect("an administrator");
+        Self {
+            fleet,
+            database,
+            admin,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        get(&self.fleet, path).await
+    }
+
+    /// A doctor in this time zone; their id.
+    pub(crate) async fn doctor(&mut self, name: &str, time_zone: &str) -> Uuid {
+        sqlx::query_scalar(
+            "insert into doctors (full_name, specialty, time_zone) values ($1, 'Cardiology', $2) returning id",
+        )
+        .bind(name)
+        .bind(time_zone)
+        .fetch_one(&mut self.admin)
+        .await
+        .expect("a doctor")
+    }
+
+    pub(crate) async fn patient(&mut self, name: &str) -> Uuid {
+        sqlx::query_scalar(
+            "insert into patients (full_name, phone, email) values ($1, '+49 30 1', 'p@example.org') returning id",
+        )
+        .bind(name)
+        .fetch_one(&mut self.admin)
+        .await
+        .expect("a patient")
+    }
+
+    /// Visits of a quarter of an hour each half hour, the first at `from` (SQL), in this status.
+    pub(crate) async fn visits(
+        &mut self,
+        doctor: Uuid,
+        patient: Uuid,
+        from: &str,
+        count: i32,
+        status: &str,
+    ) {
+        let from: chrono::DateTime<chrono::Utc> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select ({from})::timestamptz")))
+                .fetch_one(&mut self.admin)
+                .await
+                .expect("a moment");
+        sqlx::query(
+            "insert into appointments (doctor_id, patient_id, starts_at, ends_at, status, reason, notes)
+             select $1, $2, start, start + interval '15 minutes', $5, 'Check-up', 'confidential'
+             from generate_series(0, $4 - 1) i, lateral (select $3 + i * interval '30 minutes') s (start)",
+        )
+        .bind(doctor)
+        .bind(patient)
+        .bind(from)
+        .bind(count)
+        .bind(status)
+        .execute(&mut self.admin)
+        .await
+        .expect("visits");
+    }
+
+    /// Runs one statement as the administrator.
+    pub(crate) async fn sql(&mut self, statement: &'static str) {
+        sqlx::query(statement)
+            .execute(&mut self.admin)
+            .await
+            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    /// The application's sessions, as the server sees them now.
+    pub(crate) async fn sessions(&mut self) -> i64 {
+        sqlx::query_scalar("select count(*) from pg_stat_activity where usename = $1")
+            .bind(database::CLINIC)
+            .fetch_one(&mut self.admin)
+            .await
+            .expect("a count")
+    }
+
+    /// The function's structured log lines with this message.
+    pub(crate) fn logged(&self, function: &str, message: &str) -> Vec<Value> {
+        let parse = |line: LogLine| serde_json::from_str::<Value>(&line.text).ok();
+        let lines = self.fleet.logs(function).into_iter().filter_map(parse);
+        lines.filter(|line| line["message"] == message).collect()
+    }
+
+    pub(crate) async fn close(self) {
+        for function in self.fleet.functions() {
+            for line in self.fleet.logs(function) {
+                assert!(!line.text.contains("panicked"), "{function}: {}", line.text);
+            }
+        }
+        self.fleet.shutdown().await;
+        self.database.shutdown().await.expect("the server ends");
+    }
+}
+
+/// Asserts a problem document: status, type, and nothing internal in it. Returns it.
+pub(crate) fn problem(reply: &Reply, status: u16, kind: &str) -> Value {
+    assert_eq!(reply.status, status, "{reply:?}");
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+    let problem = reply.json();
+    assert_eq!(problem["type"], format!("urn:headroom:problem:{kind}"));
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["requestId"].as_str().expect("an id").len(), 36);
+    for internal in [
+        "postgres",
+        "sqlx",
+        "127.0.0.1",
+        "SQLSTATE",
+        "password",
+        "::",
+    ] {
+        assert!(!reply.text().contains(internal), "{}", reply.text());
+    }
+    let again = reply.headers.get("retry-after");
+    assert_eq!(again.is_some(), matches!(status, 503 | 504), "{reply:?}");
+    problem
+}

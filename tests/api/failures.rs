@@ -1,0 +1,158 @@
+//! What a caller and the log are told when the database is absent, full, slow or set up wrongly.
+
+use std::time::{Duration, Instant};
+
+use fleet::{
+    Source,
+    database::{Database, Stop},
+    proxy::Proxy,
+};
+
+use crate::clinic::{Clinic, problem};
+
+/// Everything the function logged, for what it must not hold.
+fn log_of(clinic: &Clinic, function: &str) -> String {
+    let lines = clinic.fleet.logs(function).into_iter();
+    let own = lines.filter(|line| line.source != Source::Platform);
+    own.map(|line| line.text + "\n").collect()
+}
+
+#[tokio::test]
+async fn a_stopped_database_is_503_and_the_environment_serves_again() {
+    let mut clinic = Clinic::open().await;
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    clinic.database.stop(Stop::Fast).await.unwrap();
+    problem(
+        &clinic.get("/api/doctors").await,
+        503,
+        "database-unreachable",
+    );
+    problem(
+        &clinic.get("/api/doctors").await,
+        503,
+        "database-unreachable",
+    );
+    clinic.database.start().await.unwrap();
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    assert_eq!(clinic.fleet.environments("doctors").len(), 1);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_full_database_is_503() {
+    let mut clinic = Clinic::open_with("?pool_timeout=1", |fleet| fleet).await;
+    clinic.sql("alter role clinic connection limit 0").await;
+    problem(&clinic.get("/api/doctors").await, 503, "database-busy");
+    clinic.sql("alter role clinic connection limit 1").await;
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_slow_statement_is_504_and_the_next_request_works() {
+    let mut clinic = Clinic::open_with("", |fleet| {
+        fleet.variable("DATABASE_STATEMENT_TIMEOUT", "1")
+    })
+    .await;
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    clinic.sql("begin").await;
+    clinic
+        .sql("lock table doctors in access exclusive mode")
+        .await;
+    problem(&clinic.get("/api/doctors").await, 504, "query-timeout");
+    clinic.sql("rollback").await;
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_everything_is_503_within_the_deadline() {
+    let database = Database::builder().start().await.unwrap();
+    let proxy = Proxy::start(database.port()).await.unwrap();
+    let url = database
+        .url()
+        .replace(&database.port().to_string(), &proxy.port().to_string());
+    let clinic = Clinic::open_on(database, "", |fleet| {
+        fleet
+            .variable(
+                "DATABASE_URL",
+                format!("{url}?connect_timeout=1&pool_timeout=3"),
+            )
+            .variable("DATABASE_STATEMENT_TIMEOUT", "1")
+    })
+    .await;
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    proxy.stall();
+    let start = Instant::now();
+    problem(
+        &clinic.get("/api/doctors").await,
+        503,
+        "database-unreachable",
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(29),
+        "{:?}",
+        start.elapsed()
+    );
+    proxy.heal();
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_500_misconfigured_and_clear_in_the_log() {
+    let database = Database::builder().start().await.unwrap();
+    let url = format!(
+        "postgresql://clinic:wrong-secret@127.0.0.1:{}/clinic",
+        database.port()
+    );
+    let clinic = Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;
+    problem(&clinic.get("/api/doctors").await, 500, "misconfigured");
+    let log = log_of(&clinic, "doctors");
+    assert!(
+        log.contains("the database refused the credentials in DATABASE_URL"),
+        "{log}"
+    );
+    assert!(!log.contains("wrong-secret"), "{log}");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_500_misconfigured_and_named_in_the_log() {
+    for (parameters, says) in [
+        ("?conection_limit=1", "did you mean connection_limit?"),
+        (
+            "?connection_limit=0",
+            "connection_limit=0 cannot be used; accepted is a whole number",
+        ),
+        ("?sslmode=require", "no trusted encrypted connection"),
+        (
+            "?sslmode=verify-full&sslcert=/nowhere.pem",
+            "sslcert names /nowhere.pem",
+        ),
+        ("?options=-c%20no_such_setting=1", "no_such_setting"),
+        ("?schema=nowhere", "does not exist"),
+    ] {
+        let clinic = Clinic::open_with(parameters, |fleet| fleet).await;
+        problem(&clinic.get("/api/doctors").await, 500, "misconfigured");
+        let log = log_of(&clinic, "doctors");
+        assert!(log.contains(says), "{parameters}: {log}");
+        // The process is up all the same.
+        assert_eq!(clinic.get("/api/health").await.status, 200);
+        clinic.close().await;
+    }
+}
+
+#[tokio::test]
+async fn warnings_about_the_url_are_in_the_log_once() {
+    let clinic = Clinic::open_with("?target_session_attrs=any", |fleet| fleet).await;
+    for _ in 0..3 {
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    }
+    let said = clinic.logged(
+        "doctors",
+        "DATABASE_URL: the parameter target_session_attrs is not known and has no effect",
+    );
+    assert_eq!(said.len(), 1);
+    clinic.close().await;
+}

@@ -1,0 +1,107 @@
+//! What the manifests promise.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use cargo_metadata::MetadataCommand;
+use shared::template::{self, Route};
+
+fn metadata() -> cargo_metadata::Metadata {
+    MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .expect("cargo metadata")
+}
+
+#[test]
+fn cargo_lambda_watch_has_the_templates_routes() {
+    let watch = &metadata().workspace_metadata["lambda"]["watch"]["router"];
+    let watch: BTreeMap<String, String> = watch
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, targets)| {
+            targets.as_array().unwrap().iter().map(move |target| {
+                let text = |name: &str| target[name].as_str().unwrap().to_owned();
+                (format!("{} {path}", text("method")), text("function"))
+            })
+        })
+        .collect();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let template = template::read(&file, &Default::default()).expect("the template");
+    let described: BTreeMap<String, String> = template
+        .functions
+        .iter()
+        .flat_map(|function| {
+            function.routes.iter().map(|route| match route {
+                Route::Path { method, path } => {
+                    (format!("{method} {path}"), function.binary.clone())
+                }
+                Route::Default => ("$default".to_owned(), function.binary.clone()),
+            })
+        })
+        .collect();
+    assert!(!described.is_empty());
+    assert_eq!(watch, described);
+}
+
+#[test]
+fn every_binary_is_in_the_template_and_the_other_way_round() {
+    let metadata = metadata();
+    let functions = metadata
+        .packages
+        .iter()
+        .find(|package| package.name == "functions");
+    let mut binaries: Vec<&str> = functions
+        .expect("the package functions")
+        .targets
+        .iter()
+        .filter(|target| target.is_bin())
+        .map(|target| target.name.as_str())
+        .collect();
+    binaries.sort_unstable();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let template = template::read(&file, &Default::default()).expect("the template");
+    let mut described: Vec<&str> = template
+        .functions
+        .iter()
+        .map(|function| function.binary.as_str())
+        .collect();
+    described.sort_unstable();
+    assert_eq!(binaries, described);
+}
+
+/// What only the fleet and the tools need must not be in what is deployed.
+#[test]
+fn no_function_links_what_belongs_to_the_fleet() {
+    let tree = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--package",
+            "functions",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .output()
+        .expect("cargo tree");
+    assert!(tree.status.success(), "{tree:?}");
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let links = |name: &str| {
+        tree.lines()
+            .any(|line| line.split(' ').next() == Some(name))
+    };
+    assert!(links("sqlx-postgres") && links("lambda_http"), "{tree}");
+    for foreign in [
+        "saphyr",
+        "axum",
+        "clap",
+        "fleet",
+        "aws-lc-rs",
+        "openssl",
+        "sqlx-mysql",
+        "sqlx-sqlite",
+    ] {
+        assert!(!links(foreign), "functions link {foreign}");
+    }
+}

@@ -1,0 +1,319 @@
+//! One capped pool per environment, whatever happens to its sessions.
+
+use std::time::{Duration, Instant};
+
+use fleet::{
+    EnvironmentState,
+    database::{CLINIC, Database},
+    proxy::Proxy,
+};
+use http::StatusCode;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::{
+    clinic::Clinic,
+    probe::{eventually, get},
+};
+
+const UPCOMING: &str = "appointments-upcoming";
+
+#[tokio::test]
+async fn a_thousand_requests_make_one_pool_and_one_session() {
+    let mut clinic = Clinic::open().await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    for request in 0..1000 {
+        assert_eq!(clinic.get(&path).await.status, 200);
+        if request % 100 == 0 {
+            assert!(clinic.sessions().await <= 1);
+        }
+    }
+    assert_eq!(clinic.fleet.environments(UPCOMING).len(), 1);
+    let created = clinic.logged(UPCOMING, "database pool created");
+    assert_eq!(created.len(), 1, "{created:?}");
+    let line = &created[0];
+    assert_eq!(line["connection_limit"], 1);
+    assert_eq!(line["pool_timeout_seconds"], 10);
+    assert_eq!(line["function"], UPCOMING);
+    assert_eq!(line["version"], "$LATEST");
+    assert!(Uuid::try_parse(line["environment"].as_str().unwrap()).is_ok());
+
+    // The server's own log: the migration's session, and one that served all the requests.
+    let log = clinic.database.connections().unwrap();
+    let served = log
+        .sessions
+        .iter()
+        .filter(|s| s.application_name.contains(UPCOMING));
+    assert_eq!(served.count(), 1);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn forty_clients_on_a_reserved_concurrency_of_twenty_have_at_most_twenty_sessions() {
+    let mut clinic = Clinic::open_with("?connection_limit=1", |fleet| {
+        fleet.reserved_concurrency(UPCOMING, 20)
+    })
+    .await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    let patient = clinic.patient("P").await;
+    clinic
+        .visits(
+            doctor,
+            patient,
+            "now() + interval '1 hour'",
+            300,
+            "scheduled",
+        )
+        .await;
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    // The administrator's log line marks where the counting begins: behind the migrations.
+    let mut clients = JoinSet::new();
+    for _ in 0..40 {
+        let requests: Vec<_> = (0..10).map(|_| get(&clinic.fleet, &path)).collect();
+        clients.spawn(async move {
+            let mut statuses = Vec::new();
+            for request in requests {
+                statuses.push(request.await.status);
+            }
+            statuses
+        });
+    }
+    let statuses: Vec<StatusCode> = clients.join_all().await.into_iter().flatten().collect();
+    let count = |status: u16| statuses.iter().filter(|seen| **seen == status).count();
+    assert_eq!(count(200) + count(429), 400, "{statuses:?}");
+    assert!(count(200) >= 20, "{statuses:?}");
+
+    let log = clinic.database.connections().unwrap();
+    let peak = log.peak(CLINIC);
+    assert!(peak <= 20, "{peak} sessions at once");
+    assert!(peak > 1, "the clients did not come together");
+    let pools = clinic.logged(UPCOMING, "database pool created").len();
+    assert_eq!(pools, clinic.fleet.environments(UPCOMING).len());
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_session_that_died_while_the_environment_was_frozen_is_replaced_unnoticed() {
+    let mut clinic = Clinic::open().await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    assert_eq!(clinic.get(&path).await.status, 200);
+    for _ in 0..3 {
+        eventually("the environment to be frozen", || {
+            let environments = clinic.fleet.environments(UPCOMING);
+            (environments[0].state == EnvironmentState::Frozen).then_some(())
+        })
+        .await;
+        clinic
+            .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'clinic'")
+            .await;
+        assert_eq!(clinic.get(&path).await.status, 200);
+    }
+    assert_eq!(clinic.fleet.environments(UPCOMING).len(), 1);
+    assert_eq!(
+        clinic
+            .logged(UPCOMING, "a read is run again on a fresh session")
+            .len(),
+        3
+    );
+    assert_eq!(clinic.logged(UPCOMING, "database pool created").len(), 1);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_session_long_idle_is_asked_for_a_sign_of_life_and_a_busy_one_is_not() {
+    let database = Database::builder().start().await.unwrap();
+    let proxy = Proxy::start(database.port()).await.unwrap();
+    let url = database
+        .url()
+        .replace(&database.port().to_string(), &proxy.port().to_string());
+    let mut clinic = Clinic::open_on(database, "", |fleet| {
+        fleet
+            .variable("DATABASE_URL", url)
+            // Idle for longer than nothing: always.
+            .function_variable("doctors", "DATABASE_PING_AFTER", "0")
+    })
+    .await;
+    let doctor = clinic.doctor("A", "UTC").await;
+
+    // A busy session: one round trip each, a known doctor, an unknown one, one with visits.
+    let patient = clinic.patient("P").await;
+    clinic
+        .visits(
+            doctor,
+            patient,
+            "now() + interval '1 hour'",
+            300,
+            "scheduled",
+        )
+        .await;
+    for list in ["upcoming", "today"] {
+        let known = format!("/api/doctors/{doctor}/appointments/{list}");
+        assert_eq!(clinic.get(&known).await.status, 200);
+        for path in [
+            known,
+            format!("/api/doctors/{}/appointments/{list}", Uuid::new_v4()),
+        ] {
+            let before = proxy.round_trips();
+            clinic.get(&path).await;
+            assert_eq!(proxy.round_trips() - before, 1, "{path}");
+        }
+    }
+    // The same with the ping: one more.
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    let before = proxy.round_trips();
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    assert_eq!(proxy.round_trips() - before, 2);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn several_invocations_at_once_share_one_pool() {
+    let mut clinic = Clinic::open_with("?connection_limit=4", |fleet| {
+        fleet.max_concurrency(UPCOMING, 16).function_variable(
+            UPCOMING,
+            "DATABASE_CONNECTION_LIMIT",
+            "8",
+        )
+    })
+    .await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    // All at once, to an environment that is not even started.
+    let requests: JoinSet<_> = (0..16).map(|_| get(&clinic.fleet, &path)).collect();
+    for reply in requests.join_all().await {
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    assert_eq!(clinic.fleet.environments(UPCOMING).len(), 1);
+    assert_eq!(clinic.logged(UPCOMING, "database pool created").len(), 1);
+    assert_eq!(
+        clinic.logged(UPCOMING, "database pool created")[0]["connection_limit"],
+        4
+    );
+    let log = clinic.database.connections().unwrap();
+    assert!(log.peak(CLINIC) <= 4, "{}", log.peak(CLINIC));
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_lowered_limit_is_said_once() {
+    let mut clinic = Clinic::open_with("?connection_limit=10", |fleet| fleet).await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    for _ in 0..3 {
+        assert_eq!(clinic.get(&path).await.status, 200);
+    }
+    let said = clinic.logged(
+        UPCOMING,
+        "a connection limit is more than this environment may have or can use, and was lowered",
+    );
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(
+        (&said[0]["asked"], &said[0]["in_force"]),
+        (&10.into(), &1.into())
+    );
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn waiting_for_the_environments_own_pool_ends_with_the_pool_timeout() {
+    let mut clinic = Clinic::open_with("?pool_timeout=1&connection_limit=1", |fleet| {
+        fleet.max_concurrency(UPCOMING, 4)
+    })
+    .await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    assert_eq!(clinic.get(&path).await.status, 200);
+    // The one session waits for this lock, the other invocations wait for the session.
+    clinic.sql("begin").await;
+    clinic
+        .sql("lock table appointments in access exclusive mode")
+        .await;
+    let start = Instant::now();
+    let requests: JoinSet<_> = (0..4).map(|_| get(&clinic.fleet, &path)).collect();
+    let mut kinds = Vec::new();
+    for reply in requests.join_all().await {
+        let kind = reply.json()["type"].as_str().unwrap().to_owned();
+        kinds.push(kind.rsplit(':').next().unwrap().to_owned());
+    }
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    kinds.sort();
+    assert_eq!(
+        kinds,
+        [
+            "pool-timeout",
+            "pool-timeout",
+            "pool-timeout",
+            "query-timeout"
+        ]
+    );
+    clinic.sql("rollback").await;
+    assert_eq!(clinic.get(&path).await.status, 200);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn sessions_are_replaced_when_their_lifetime_or_idle_time_is_over() {
+    for parameters in [
+        "?max_connection_lifetime=1",
+        "?max_idle_connection_lifetime=1",
+    ] {
+        let clinic = Clinic::open_with(parameters, |fleet| fleet).await;
+        let sessions = || {
+            let log = clinic.database.connections().unwrap();
+            let doctors = log
+                .sessions
+                .iter()
+                .filter(|s| s.application_name.contains("doctors"));
+            doctors.count()
+        };
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(500) {
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        }
+        assert_eq!(sessions(), 1, "{parameters}");
+        // The environment is frozen meanwhile: no timer of its own could do this.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        assert_eq!(sessions(), 2, "{parameters}");
+        clinic.close().await;
+    }
+}
+
+#[tokio::test]
+async fn single_use_connections_are_closed_with_the_answer() {
+    let mut clinic = Clinic::open_with("?single_use_connections=true", |fleet| fleet).await;
+    for _ in 0..3 {
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    }
+    let log = clinic.database.connections().unwrap();
+    let doctors = log
+        .sessions
+        .iter()
+        .filter(|s| s.application_name.contains("doctors"));
+    assert_eq!(doctors.count(), 3);
+    while clinic.sessions().await > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn sigterm_closes_the_pool() {
+    let mut clinic = Clinic::open().await;
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    assert_eq!(clinic.sessions().await, 1);
+    let environment = clinic.fleet.environments("doctors")[0].id.clone();
+    assert!(clinic.fleet.reap(&environment).await);
+    while clinic.sessions().await > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // A goodbye, not a lost connection: PostgreSQL logs the difference.
+    let log = std::fs::read_to_string(clinic.database.log_file()).unwrap();
+    assert!(
+        !log.contains("unexpected EOF on client connection"),
+        "{log}"
+    );
+    clinic.close().await;
+}

@@ -1,0 +1,146 @@
+//! A fleet of the probe, and an HTTP client to talk to it.
+
+use std::time::{Duration, Instant};
+
+use fleet::{Binaries, Builder, EnvironmentState, EnvironmentStatus, Fleet, LogLine, Source};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+/// Longer than anything takes on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One function, on the routes that the tests need.
+const TEMPLATE: &str = "
+Resources:
+  Probe:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: probe } }
+    Properties:
+      Timeout: 20
+      MemorySize: 256
+      Environment: { Variables: { FROM_TEMPLATE: template, REPLACED: template } }
+      Events:
+        Root: { Type: HttpApi, Properties: { Method: GET, Path: /probe } }
+        Send: { Type: HttpApi, Properties: { Method: POST, Path: /probe } }
+        One: { Type: HttpApi, Properties: { Method: GET, Path: '/doctors/{id}/visits/{visit}' } }
+        Rest: { Type: HttpApi, Properties: { Method: ANY, Path: '/files/{proxy+}' } }
+";
+
+/// A fleet of the probe, not yet started.
+pub(crate) fn probe() -> Builder {
+    probe_with(TEMPLATE)
+}
+
+/// The same with a time-out of one second.
+pub(crate) fn impatient_probe() -> Builder {
+    probe_with(&TEMPLATE.replace("Timeout: 20", "Timeout: 1"))
+}
+
+fn probe_with(template: &str) -> Builder {
+    let binaries = Binaries::none().with("probe", env!("CARGO_BIN_EXE_probe"));
+    Fleet::builder().template_text(template).binaries(binaries)
+}
+
+/// What a client got.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("a body of text")
+    }
+}
+
+/// Sends one request on a connection of its own.
+pub(crate) async fn send(request: Request<Full<Bytes>>) -> Reply {
+    let client: Client<HttpConnector, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let (parts, body) = client
+        .request(request)
+        .await
+        .expect("an answer")
+        .into_parts();
+    Reply {
+        status: parts.status,
+        headers: parts.headers,
+        body: body.collect().await.expect("a whole body").to_bytes(),
+    }
+}
+
+/// Gets a path of a fleet, which may end before the answer comes.
+pub(crate) fn get(fleet: &Fleet, path: &str) -> impl Future<Output = Reply> + use<> {
+    let request = Request::get(format!("{}{path}", fleet.url()));
+    send(request.body(Full::default()).expect("a valid request"))
+}
+
+/// Lets the probe answer with exactly this.
+pub(crate) async fn reply_with(fleet: &Fleet, answer: &str) -> Reply {
+    let request = Request::post(format!("{}/probe?reply=1", fleet.url()))
+        .header("content-type", "application/json");
+    let body = Full::from(answer.to_owned());
+    send(request.body(body).expect("a valid request")).await
+}
+
+/// Requests at the same time, each answered after so many milliseconds.
+pub(crate) async fn together(fleet: &Fleet, count: usize, sleep_ms: u32) -> Vec<Reply> {
+    let path = format!("/probe?sleep_ms={sleep_ms}");
+    let requests: JoinSet<Reply> = (0..count).map(|_| get(fleet, &path)).collect();
+    requests.join_all().await
+}
+
+/// The process that answered.
+pub(crate) fn pid(reply: &Reply) -> u32 {
+    let pid = reply.json()["pid"].as_u64();
+    pid.and_then(|pid| u32::try_from(pid).ok())
+        .expect("the probe shows its process id")
+}
+
+/// The probe's log, of one source.
+pub(crate) fn lines(fleet: &Fleet, source: Source) -> Vec<String> {
+    let of_source = |line: LogLine| (line.source == source).then_some(line.text);
+    fleet
+        .logs("probe")
+        .into_iter()
+        .filter_map(of_source)
+        .collect()
+}
+
+/// The environments of the probe that have not ended.
+pub(crate) fn live(fleet: &Fleet) -> Vec<EnvironmentStatus> {
+    let mut environments = fleet.environments("probe");
+    environments.retain(|environment| environment.state != EnvironmentState::Gone);
+    environments
+}
+
+/// Looks again until there is something to see.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The kernel's word for what a process is doing: `S` sleeping, `T` stopped, none when gone.
+pub(crate) fn kernel_state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it stands in parentheses and may hold anything.
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}

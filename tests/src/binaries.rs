@@ -1,0 +1,115 @@
+//! The executables that environments run.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cargo_metadata::Message;
+use tokio::sync::OnceCell;
+
+/// Which of cargo's profiles to build with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build: for tests.
+    Dev,
+    /// What is deployed: for measurements.
+    Release,
+}
+
+/// Executables by name.
+#[derive(Clone, Debug, Default)]
+pub struct Binaries {
+    paths: BTreeMap<String, PathBuf>,
+}
+
+/// Why there are no executables.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Cargo could not be run, or its messages not be read.
+    #[error("cargo could not be run: {0}")]
+    Cargo(#[from] std::io::Error),
+    /// Cargo ran, and said why on standard error.
+    #[error("the functions do not build: cargo ended with {0}")]
+    Failed(std::process::ExitStatus),
+}
+
+impl Binaries {
+    /// No executables yet; see [`Binaries::with`].
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Builds the package `functions` and finds its executables where cargo says they are, so that
+    /// a target directory set by variable or configuration is honoured. Blocks no runtime thread.
+    pub async fn build(profile: Profile) -> Result<Self, BuildError> {
+        tokio::task::spawn_blocking(move || build(profile))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// The executables of the dev profile, built once per process however many tests ask.
+    pub async fn shared() -> Result<&'static Self, BuildError> {
+        static BUILT: OnceCell<Binaries> = OnceCell::const_new();
+        BUILT.get_or_try_init(|| Self::build(Profile::Dev)).await
+    }
+
+    /// Adds or replaces one executable.
+    #[must_use]
+    pub fn with(mut self, name: &str, path: impl Into<PathBuf>) -> Self {
+        self.paths.insert(name.to_owned(), path.into());
+        self
+    }
+
+    /// The executable of that name.
+    pub fn path(&self, name: &str) -> Option<&Path> {
+        self.paths.get(name).map(PathBuf::as_path)
+    }
+
+    /// The names there are, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.paths.keys().map(String::as_str)
+    }
+}
+
+fn build(profile: Profile) -> Result<Binaries, BuildError> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let mut command = Command::new(cargo());
+    command
+        .args(["build", "--package", "functions", "--bins", "--quiet"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    let mut cargo = command.spawn()?;
+    let mut paths = BTreeMap::new();
+    let output = cargo.stdout.take().expect("standard output is piped");
+    for message in Message::parse_stream(BufReader::new(output)) {
+        if let Message::CompilerArtifact(artifact) = message?
+            && let Some(path) = artifact.executable
+        {
+            paths.insert(artifact.target.name, path.into_std_path_buf());
+        }
+    }
+    let status = cargo.wait()?;
+    if status.success() {
+        Ok(Binaries { paths })
+    } else {
+        Err(BuildError::Failed(status))
+    }
+}
+
+/// Inside `cargo test` and `cargo run`, the very cargo that runs.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not configuration: cargo sets it for what it runs"
+)]
+fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
