@@ -6,6 +6,9 @@ SAMPLE ?= small
 PROFILE ?= dev
 # DATABASE_URL, from the command line or the shell, replaces the local cluster of `make run`.
 
+# Cargo gives build scripts a PROFILE of its own, and some compile again when they meet another.
+unexport PROFILE
+
 CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
@@ -23,14 +26,14 @@ help: ## List the targets and their variables
 	@echo "  CARGO_TARGET_DIR=  where everything is built; target/ by default"
 
 run: toolchain ## Run the API on this machine: build, database, migrations, sample clinic, fleet
-	@PORT='$(PORT)' SAMPLE='$(SAMPLE)' PROFILE='$(PROFILE)' exec $(CARGO) run --quiet -p fleet --bin fleet
+	@exec $(CARGO) run -p fleet --bin fleet -- --port '$(PORT)' --sample '$(SAMPLE)' --profile '$(PROFILE)'
 
 test: toolchain ## Run every check and test, as CI does
 	@$(MAKE) --no-print-directory check
-	$(CARGO) test -p shared
-	$(CARGO) test -p shared --all-features
-	$(CARGO) test -p fleet
 	$(CARGO) run --quiet -p fleet --bin queries -- --check
+	$(CARGO) test -p shared --all-features
+	$(CARGO) test -p fleet --lib --bins
+	$(CARGO) test -p fleet --test api
 
 check: toolchain ## Check formatting and lints
 	$(CARGO) fmt --all --check

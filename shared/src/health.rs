@@ -1,9 +1,11 @@
 //! The database's health, as the application's own role sees it.
 
+use serde::Serialize;
 use sqlx::PgExecutor;
 
 /// What one look at the server tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ServerHealth {
     /// The server's version, such as `15.18`.
     pub server_version: String,

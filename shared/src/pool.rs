@@ -19,6 +19,7 @@ use deadpool::managed::{
     self, Manager, Metrics, Object, PoolConfig, QueueMode, RecycleResult, Timeouts,
 };
 use once_cell::sync::OnceCell;
+use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -84,7 +85,7 @@ struct Limits {
 }
 
 /// What the pool holds and has done; for health and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Statistics {
     /// The most sessions the pool opens.
     pub limit: usize,

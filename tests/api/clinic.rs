@@ -42,7 +42,6 @@ impl Clinic {
         let fleet = adapt(
             Fleet::builder()
                 .binaries(Binaries::shared().await.expect("the functions").clone())
-                .parameter("DatabaseUrl", "the variable wins")
                 .variable("DATABASE_URL", url)
                 // Migrations are the owner's, whatever a test does to the functions' URL.
                 .function_variable("migrate", "DATABASE_URL", database.url()),

@@ -1,6 +1,6 @@
 //! What the manifests promise.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path};
 
 use cargo_metadata::MetadataCommand;
 use shared::template::{self, Route};
@@ -73,7 +73,7 @@ fn every_binary_is_in_the_template_and_the_other_way_round() {
 /// What only the fleet and the tools need must not be in what is deployed.
 #[test]
 fn no_function_links_what_belongs_to_the_fleet() {
-    let tree = Command::new(env!("CARGO"))
+    let tree = fleet::cargo()
         .args([
             "tree",
             "--package",

@@ -351,7 +351,7 @@ async fn health_needs_no_database_and_deep_health_shows_it() {
     assert_eq!(database["sessionLimit"], 7);
     assert_eq!(
         database["pool"],
-        json!({ "limit": 1, "size": 1, "idle": 1 })
+        json!({ "limit": 1, "size": 1, "idle": 1, "opened": 1, "lost": 0 })
     );
 
     clinic

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -76,7 +75,7 @@ impl Binaries {
 
 fn build(profile: Profile) -> Result<Binaries, BuildError> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     command
         .args(["build", "--package", "functions", "--bins", "--quiet"])
         .args(["--message-format", "json-render-diagnostics"])
@@ -105,11 +104,21 @@ fn build(profile: Profile) -> Result<Binaries, BuildError> {
     }
 }
 
-/// Inside `cargo test` and `cargo run`, the very cargo that runs.
+/// A cargo to build with: inside `cargo test` and `cargo run`, the very one that runs.
+///
+/// It must not see what that cargo says about the package it runs: some build scripts compile
+/// again when they meet another package's folder, and the next build back again.
 #[expect(
     clippy::disallowed_methods,
     reason = "not configuration: cargo sets it for what it runs"
 )]
-fn cargo() -> OsString {
-    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
+            command.env_remove(&*name);
+        }
+    }
+    command
 }

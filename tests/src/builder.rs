@@ -85,7 +85,15 @@ pub enum StartError {
     /// Something was set for a function that the template does not have.
     #[error("the template has no function with the binary `{0}`")]
     UnknownFunction(String),
-    /// A socket or a thread could not be had.
+    /// The gateway's port cannot be listened on.
+    #[error("port {port} on 127.0.0.1 cannot be used ({source}); choose another one")]
+    Port {
+        /// The port asked for.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A thread could not be had.
     #[error("the fleet could not start: {0}")]
     Io(#[from] io::Error),
 }
@@ -232,7 +240,12 @@ impl Builder {
             // Standard error of a test that failed is shown; it names the order to run again.
             eprintln!("fleet: dispatch with seed {seed}");
         }
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
+        let listener = TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .map_err(|source| StartError::Port {
+                port: self.port,
+                source,
+            })?;
         let spawner = Arc::new(Spawner::new()?);
         let mut functions = BTreeMap::new();
         let mut routes = Vec::new();

@@ -35,7 +35,7 @@ mod spawner;
 mod sync;
 mod version;
 
-pub use binaries::{Binaries, BuildError, Profile};
+pub use binaries::{Binaries, BuildError, Profile, cargo};
 pub use builder::{Builder, StartError};
 pub use environment::{EnvironmentState, EnvironmentStatus};
 pub use fleet::Fleet;

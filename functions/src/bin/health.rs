@@ -1,10 +1,10 @@
 //! `GET /api/health`: is the process up? With `?deep=1` also: is the database, and how full is it?
 
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use shared::{
     error::Error,
-    health,
+    health::{self, ServerHealth},
+    pool::Statistics,
     request::{self, Request, Response},
 };
 
@@ -19,7 +19,7 @@ struct Query {
 }
 
 /// Whether the database is looked at.
-#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[derive(Deserialize)]
 enum Deep {
     #[serde(rename = "1")]
     Yes,
@@ -27,21 +27,36 @@ enum Deep {
     No,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Health {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<DatabaseHealth>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DatabaseHealth {
+    reachable: bool,
+    #[serde(flatten)]
+    server: ServerHealth,
+    /// As the pool is between two requests: the session that looked is back in it.
+    pool: Statistics,
+}
+
 async fn handler(request: Request) -> Result<Response, Error> {
     let query: Query = request.query()?;
-    if query.deep != Some(Deep::Yes) {
-        return request::json(&json!({ "status": "ok" }));
-    }
-    let server = health::look(request.reader()?).await?;
-    let pool = request.pool_statistics()?;
-    request::json(&json!({
-        "status": "ok",
-        "database": {
-            "reachable": true,
-            "serverVersion": server.server_version,
-            "sessions": server.sessions,
-            "sessionLimit": server.session_limit,
-            "pool": { "limit": pool.limit, "size": pool.size, "idle": pool.idle },
-        },
-    }))
+    let database = match query.deep {
+        Some(Deep::Yes) => Some(DatabaseHealth {
+            reachable: true,
+            server: health::look(request.reader()?).await?,
+            pool: request.pool_statistics()?,
+        }),
+        Some(Deep::No) | None => None,
+    };
+    request::json(&Health {
+        status: "ok",
+        database,
+    })
 }

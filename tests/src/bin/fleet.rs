@@ -32,13 +32,13 @@ const SEED: u64 = 1;
 #[command(version)]
 struct Arguments {
     /// Where the API listens on 127.0.0.1.
-    #[arg(long, env = "PORT", default_value_t = 3000)]
+    #[arg(long, default_value_t = 3000)]
     port: u16,
     /// The clinic that an empty database is filled with.
-    #[arg(long, env = "SAMPLE", value_enum, default_value_t = Sample::Small)]
+    #[arg(long, value_enum, default_value_t = Sample::Small)]
     sample: Sample,
     /// How the functions are built.
-    #[arg(long, env = "PROFILE", value_enum, default_value_t = BuildProfile::Dev)]
+    #[arg(long, value_enum, default_value_t = BuildProfile::Dev)]
     profile: BuildProfile,
     /// A PostgreSQL to use, with Prisma's parameters. The migrations are applied to it, and the
     /// sample clinic where it has no doctors.
@@ -118,7 +118,6 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
     let fleet = Fleet::builder()
         .binaries(binaries)
         .variable("DATABASE_URL", &url)
-        .parameter("DatabaseUrl", "unused: the variable above wins")
         .idle_limit(IDLE_LIMIT)
         .port(arguments.port)
         .on_log(|line| {
@@ -132,7 +131,10 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
         .await?;
 
     eprintln!("applying the migrations");
-    fleet.invoke("migrate", Value::Null).await?;
+    fleet
+        .invoke("migrate", Value::Null)
+        .await
+        .map_err(|error| format!("the migrations failed, the line above says why: {error}"))?;
     fill(arguments.sample, &url).await?;
     banner(&fleet)?;
     std::future::pending().await

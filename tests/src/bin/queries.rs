@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
 };
 
 use clap::Parser;
@@ -72,7 +72,7 @@ async fn run(check: bool) -> Result<bool, Error> {
 fn describe(workspace: &Path, url: &str, directory: &Path) -> Result<(), Error> {
     // A compiler flag that was never used before, so that cargo does compile.
     let never_used = format!("queries=\"{}\"", directory.display());
-    let status = Command::new(env!("CARGO"))
+    let status = fleet::cargo()
         .args(["rustc", "--quiet", "--package", "shared", "--lib", "--"])
         .args(["--cfg", &never_used])
         .env("SQLX_OFFLINE", "false")
