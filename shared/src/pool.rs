@@ -166,7 +166,7 @@ impl Pool {
         deadline: Deadline,
         statement: Statement,
     ) -> Result<Steps, Error> {
-        let until = deadline.within(self.limits.pool_timeout);
+        let mut until = deadline.within(self.limits.pool_timeout);
         let mut slot = self.slot(until).await?;
         let mut again = true;
         loop {
@@ -192,6 +192,8 @@ impl Pool {
                 return Err(error);
             }
             again = false;
+            // The first attempt may have used the time up.
+            until = deadline.within(self.limits.pool_timeout);
             tracing::info!(
                 class = error.class(),
                 "a read is run again on a fresh session"

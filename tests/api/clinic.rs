@@ -39,16 +39,8 @@ impl Clinic {
         adapt: impl FnOnce(Builder) -> Builder,
     ) -> Self {
         let url = format!("{}{parameters}", database.url());
-        let fleet = adapt(
-            Fleet::builder()
-                .binaries(Binaries::shared().await.expect("the functions").clone())
-                .variable("DATABASE_URL", url)
-                // Migrations are the owner's, whatever a test does to the functions' URL.
-                .function_variable("migrate", "DATABASE_URL", database.url()),
-        )
-        .start()
-        .await
-        .expect("a fleet");
+        let adapt = |fleet: Builder| adapt(fleet.variable("DATABASE_URL", url));
+        let fleet = start(&database, adapt).await;
         fleet
             .invoke("migrate", Value::Null)
             .await
@@ -59,6 +51,11 @@ impl Clinic {
             database,
             admin,
         }
+    }
+
+    /// One more fleet for the same database.
+    pub(crate) async fn another_fleet(&self, adapt: impl FnOnce(Builder) -> Builder) -> Fleet {
+        start(&self.database, adapt).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
@@ -149,6 +146,15 @@ impl Clinic {
         self.fleet.shutdown().await;
         self.database.shutdown().await.expect("the server ends");
     }
+}
+
+async fn start(database: &Database, adapt: impl FnOnce(Builder) -> Builder) -> Fleet {
+    let binaries = Binaries::shared().await.expect("the functions").clone();
+    let fleet = Fleet::builder()
+        .binaries(binaries)
+        // Migrations are the owner's, whatever a test does to the functions' URL.
+        .function_variable("migrate", "DATABASE_URL", database.url());
+    adapt(fleet).start().await.expect("a fleet")
 }
 
 /// Asserts a problem document: status, type, and nothing internal in it. Returns it.

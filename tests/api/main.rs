@@ -16,3 +16,4 @@ mod pool;
 mod probe;
 mod routes;
 mod sample;
+mod tls;

@@ -317,3 +317,76 @@ async fn sigterm_closes_the_pool() {
     );
     clinic.close().await;
 }
+
+#[tokio::test]
+async fn behind_a_transaction_pooler_statements_are_unnamed_and_nothing_is_set_on_the_session() {
+    for (parameters, named) in [
+        ("", true),
+        ("?statement_cache_size=0", false),
+        ("?pgbouncer=true", false),
+    ] {
+        let database = Database::builder()
+            .setting("log_statement", "all")
+            .start()
+            .await
+            .unwrap();
+        let clinic = Clinic::open_on(database, parameters, |fleet| fleet).await;
+        for _ in 0..2 {
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        }
+        let log = std::fs::read_to_string(clinic.database.log_file()).unwrap();
+        // The migrations' own statements are another application's.
+        let lines = || log.lines().filter(|line| line.contains("/doctors/"));
+        let count = |what: &str| lines().filter(|line| line.contains(what)).count();
+        assert_eq!(count("execute sqlx_s_") == 2, named, "{parameters}: {log}");
+        assert_eq!(
+            count("execute <unnamed>") == 2,
+            !named,
+            "{parameters}: {log}"
+        );
+        let pooled = parameters == "?pgbouncer=true";
+        let begins = count(
+            "begin read only; set local statement_timeout = 4000; set local search_path = \"public\"",
+        );
+        assert_eq!(
+            (begins, count("statement: commit")),
+            if pooled { (2, 2) } else { (0, 0) },
+            "{log}"
+        );
+        clinic.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_drivers_own_variables_change_nothing_or_are_refused_by_name() {
+    let clinic = Clinic::open_with("", |fleet| {
+        fleet
+            .variable("PGHOST", "nowhere.invalid")
+            .variable("PGPORT", "1")
+            .variable("PGUSER", "nobody")
+            .variable("PGPASSWORD", "wrong")
+            .variable("PGDATABASE", "nowhere")
+            .variable("PGSSLMODE", "verify-full")
+            .variable("PGSSLROOTCERT", "/nowhere.pem")
+            .variable("PGAPPNAME", "somebody")
+            .function_variable("health", "PGOPTIONS", "-c statement_timeout=1")
+    })
+    .await;
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    let log = clinic.database.connections().unwrap();
+    assert!(
+        log.sessions
+            .iter()
+            .any(|s| s.application_name == "headroom/doctors/$LATEST")
+    );
+    assert_eq!(clinic.get("/api/health?deep=1").await.status, 500);
+    let said = clinic.logged("health", "the configuration cannot be used");
+    assert!(
+        said[0]["cause"]
+            .as_str()
+            .unwrap()
+            .starts_with("PGOPTIONS is set"),
+        "{said:?}"
+    );
+    clinic.close().await;
+}
