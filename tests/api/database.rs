@@ -1,9 +1,4 @@
 //! The local database is a real one, is there alone, and leaves nothing behind.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
-
 mod sessions;
 
 use fleet::database::{Database, Error, Stop};

@@ -1,5 +1,10 @@
 //! Everything proven on the local fleet.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
+
 mod binaries;
 mod bounded_queries;
 mod clinic;

@@ -1,9 +1,4 @@
 //! The sample clinic is one that the schema accepts and that looks like a clinic.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
-
 use chrono::{DateTime, Utc};
 use fleet::database::Database;
 use fleet::sample::{
