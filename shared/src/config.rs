@@ -5,7 +5,10 @@ use std::{env, fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use crate::database_url::{DatabaseUrl, UrlError};
+use crate::{
+    database_url::{DatabaseUrl, UrlError},
+    lease::Terms,
+};
 
 /// The default of `DATABASE_STATEMENT_TIMEOUT`. Two statements (one retry) fit beside Prisma's
 /// longest usual `pool_timeout`, 20 s, in a function time-out of 29 s.
@@ -19,6 +22,8 @@ const PING_AFTER: Duration = Duration::from_secs(30);
 const BELOW_SOCKET_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest time that a variable may name: Lambda's longest function time-out.
 const MAX_SECONDS: u64 = 900;
+/// The same in milliseconds, for what is measured in them.
+const MAX_MILLISECONDS: u64 = MAX_SECONDS * 1000;
 
 /// Why the configuration cannot be used. Names the variable, never a secret.
 #[derive(Debug, thiserror::Error)]
@@ -124,9 +129,10 @@ pub struct Database {
     pub connection_limit: Option<NonZeroU32>,
     /// `AWS_LAMBDA_MAX_CONCURRENCY`; see [`concurrency`].
     pub concurrency: NonZeroU32,
-    /// `DATABASE_STATEMENT_TIMEOUT`, whole seconds, 1 to 900: when the server ends a statement.
-    /// Default 4, less where `socket_timeout` is short.
-    pub statement_timeout: Duration,
+    /// What the server itself holds every session to.
+    pub guards: Guards,
+    /// How long sessions may sit idle, and how many are kept.
+    pub lease: Terms,
     /// `DATABASE_PING_AFTER`, whole seconds, 0 to 900: a session that was idle for longer is asked
     /// for a sign of life before it is used. Default 30.
     pub ping_after: Duration,
@@ -154,7 +160,8 @@ impl Database {
         let explicit =
             number("DATABASE_STATEMENT_TIMEOUT", 1, MAX_SECONDS)?.map(Duration::from_secs);
         Ok(Self {
-            statement_timeout: statement_timeout(explicit, url.socket_timeout)?,
+            guards: Guards::from_env(statement_timeout(explicit, url.socket_timeout)?)?,
+            lease: lease_from_env()?,
             connection_limit: number("DATABASE_CONNECTION_LIMIT", 1, 5000)?
                 .and_then(NonZeroU32::new),
             concurrency: concurrency(),
@@ -163,6 +170,80 @@ impl Database {
             url,
         })
     }
+}
+
+/// What the server holds a session to, so that it holds also when the client is frozen or gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guards {
+    /// `DATABASE_STATEMENT_TIMEOUT`, whole seconds, 1 to 900: when the server ends a statement.
+    /// Default 4, less where `socket_timeout` is short.
+    pub statement_timeout: Duration,
+    /// `DATABASE_LOCK_TIMEOUT`, whole seconds, 1 to 900: how long a statement waits for a lock.
+    /// Default 2, so that a caller hears "busy" before "too slow".
+    pub lock_timeout: Duration,
+    /// `DATABASE_IDLE_IN_TRANSACTION_TIMEOUT`, whole seconds, 1 to 900: when the server ends a session
+    /// that left a transaction open, as a frozen environment would. Default 5.
+    pub idle_in_transaction_timeout: Duration,
+    /// `DATABASE_KEEPALIVE_IDLE`, whole seconds, 1 to 900: silence after which the server probes the
+    /// connection. Default 30.
+    pub keepalive_idle: Duration,
+    /// `DATABASE_KEEPALIVE_INTERVAL`, whole seconds, 1 to 900: time between two probes. Default 10.
+    pub keepalive_interval: Duration,
+    /// `DATABASE_KEEPALIVE_COUNT`, 1 to 100: unanswered probes after which the connection is dead.
+    /// Default 3.
+    pub keepalive_count: u32,
+    /// `DATABASE_CONNECTION_CHECK_INTERVAL_MS`, milliseconds, 0 to 900 000: how often the server looks
+    /// whether the client of a running statement is still there. Default 1000; 0 leaves it to the
+    /// server, for those that do not let it be set.
+    pub connection_check_interval: Duration,
+}
+
+impl Guards {
+    fn from_env(statement_timeout: Duration) -> Result<Self, ConfigError> {
+        Ok(Self {
+            statement_timeout,
+            lock_timeout: seconds("DATABASE_LOCK_TIMEOUT", 2)?,
+            idle_in_transaction_timeout: seconds("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", 5)?,
+            keepalive_idle: seconds("DATABASE_KEEPALIVE_IDLE", 30)?,
+            keepalive_interval: seconds("DATABASE_KEEPALIVE_INTERVAL", 10)?,
+            keepalive_count: number("DATABASE_KEEPALIVE_COUNT", 1, 100)?.unwrap_or(3),
+            connection_check_interval: milliseconds(
+                "DATABASE_CONNECTION_CHECK_INTERVAL_MS",
+                0,
+                1000,
+            )?,
+        })
+    }
+}
+
+/// The terms of leases:
+/// - `DATABASE_LEASE_SHORT_MS`, 50 to 900 000, default 250: how long a transient session may idle;
+/// - `DATABASE_LEASE_LONG`, seconds, default 300: a retained one while the role has plenty of slots;
+/// - `DATABASE_LEASE_CROWDED`, seconds, default 3: the same when the mark is reached;
+/// - `DATABASE_LEASE_SLICE_MS`, 1 to 900 000, default 2000: how long a hot environment keeps a
+///   transient session before it asks again;
+/// - `DATABASE_LEASE_HOT_MS`, 0 to 900 000, default 250: how recently an environment must have been
+///   used to be hot; 0 closes every transient session with its answer;
+/// - `DATABASE_RETENTION_MARK`, percent of the role's limit, 0 to 100, default 80.
+fn lease_from_env() -> Result<Terms, ConfigError> {
+    Ok(Terms {
+        short: milliseconds("DATABASE_LEASE_SHORT_MS", 50, 250)?,
+        long: seconds("DATABASE_LEASE_LONG", 300)?,
+        crowded: seconds("DATABASE_LEASE_CROWDED", 3)?,
+        slice: milliseconds("DATABASE_LEASE_SLICE_MS", 1, 2000)?,
+        hot: milliseconds("DATABASE_LEASE_HOT_MS", 0, 250)?,
+        mark: number("DATABASE_RETENTION_MARK", 0, 100)?.unwrap_or(80),
+    })
+}
+
+fn seconds(name: &'static str, default: u64) -> Result<Duration, ConfigError> {
+    let seconds = number(name, 1, MAX_SECONDS)?;
+    Ok(Duration::from_secs(seconds.unwrap_or(default)))
+}
+
+fn milliseconds(name: &'static str, least: u64, default: u64) -> Result<Duration, ConfigError> {
+    let milliseconds = number(name, least, MAX_MILLISECONDS)?;
+    Ok(Duration::from_millis(milliseconds.unwrap_or(default)))
 }
 
 /// The server's limit for a statement: as asked, or the default, which gives way to a short

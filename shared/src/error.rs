@@ -34,9 +34,9 @@ pub enum Error {
     /// P2024).
     #[error("no session of this environment's pool came free within the pool time-out")]
     PoolTimeout,
-    /// The database has no slot for this session, or is just starting or stopping (53300, 57P03;
-    /// Prisma's P2037).
-    #[error("the database has no room for another session")]
+    /// The database has no slot for this session, is just starting or stopping, or kept the
+    /// statement waiting for a lock (53300, 57P03, 55P03; Prisma's P2037).
+    #[error("the database is busy")]
     DatabaseBusy(#[source] sqlx::Error),
     /// No connection could be made (Prisma's P1001).
     #[error("the database cannot be reached")]
@@ -98,7 +98,9 @@ impl Error {
 
     fn of_sqlstate(code: &str, error: sqlx::Error, phase: Phase) -> Self {
         match code {
-            "53300" | "57P03" => Self::DatabaseBusy(error),
+            // No slot left; starting or stopping; a lock that was not had in time; lost a race for
+            // locks or against another transaction.
+            "53300" | "57P03" | "55P03" | "40P01" | "40001" => Self::DatabaseBusy(error),
             "28P01" | "28000" => Self::Authentication(error),
             "57014" => Self::QueryTimeout(error.into()),
             // Ended by an administrator, a crash, a dropped database or an idle time-out.
@@ -118,6 +120,15 @@ impl Error {
     /// one.
     pub(crate) fn lost_the_session(&self) -> bool {
         matches!(self, Self::Closed(_))
+    }
+
+    /// Whether connecting again in a moment may succeed: the database is full, starting, stopping
+    /// or out of reach.
+    pub(crate) fn passes_with_time(&self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseBusy(_) | Self::Unreachable(_) | Self::Closed(_)
+        )
     }
 
     /// The class, as logs and metrics name it.

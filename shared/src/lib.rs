@@ -22,6 +22,7 @@ pub mod doctors;
 pub mod error;
 pub mod health;
 pub mod lambda;
+pub mod lease;
 pub mod migrations;
 pub mod page;
 pub mod pool;

@@ -7,12 +7,16 @@
 //! panic or a dropped future, an empty slot goes back and the session is closed. DESIGN.md has the
 //! comparison with sqlx's own pool.
 
+mod census;
 mod connect;
 
 use std::{
     convert::Infallible,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use deadpool::managed::{
@@ -23,10 +27,11 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    budget,
+    budget, clock,
     config::{self, Function},
     deadline::Deadline,
     error::{Error, Phase},
+    lease::Lease,
     session::{Session, Statement, Steps},
 };
 use connect::Connector;
@@ -68,6 +73,8 @@ pub struct Pool {
     slots: managed::Pool<Slots>,
     connector: Connector,
     limits: Limits,
+    /// When the environment last gave a session back.
+    used_at: Mutex<Option<SystemTime>>,
     opened: AtomicU64,
     lost: AtomicU64,
 }
@@ -78,6 +85,8 @@ struct Limits {
     pool_timeout: Option<Duration>,
     socket_timeout: Option<Duration>,
     statement_timeout: Duration,
+    slice: Duration,
+    hot: Duration,
     max_lifetime: Option<Duration>,
     max_idle: Option<Duration>,
     ping_after: Duration,
@@ -145,12 +154,15 @@ impl Pool {
             limits: Limits {
                 pool_timeout: config.url.pool_timeout,
                 socket_timeout: config.url.socket_timeout,
-                statement_timeout: config.statement_timeout,
+                statement_timeout: config.guards.statement_timeout,
+                slice: config.lease.slice,
+                hot: config.lease.hot,
                 max_lifetime: config.url.max_connection_lifetime,
                 max_idle: config.url.max_idle_connection_lifetime,
                 ping_after: config.ping_after,
                 single_use: config.url.single_use_connections,
             },
+            used_at: Mutex::new(None),
             opened: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         })
@@ -166,6 +178,7 @@ impl Pool {
         deadline: Deadline,
         statement: Statement,
     ) -> Result<Steps, Error> {
+        let hot = self.is_hot();
         let mut until = deadline.within(self.limits.pool_timeout);
         let mut slot = self.slot(until).await?;
         let mut again = true;
@@ -176,7 +189,7 @@ impl Pool {
             };
             let error = match self.run(&mut session, deadline, statement.clone()).await {
                 Ok(steps) => {
-                    self.give_back(slot, session).await;
+                    self.give_back(slot, session, hot).await;
                     return Ok(steps);
                 }
                 Err(error) => error,
@@ -238,6 +251,11 @@ impl Pool {
     async fn idle_session(&self, slot: &mut Slot) -> Option<Session> {
         let mut session = slot.0.take()?;
         let idle = session.idle();
+        if !session.lease().still_holds(idle) {
+            // The server has ended it, or is about to.
+            session.close().await;
+            return None;
+        }
         let over = |limit: Option<Duration>, time| limit.is_some_and(|limit| time >= limit);
         if over(self.limits.max_lifetime, session.age()) || over(self.limits.max_idle, idle) {
             session.close().await;
@@ -284,14 +302,34 @@ impl Pool {
         }
     }
 
-    /// Puts a session that did its work back into its slot, for the next invocation.
-    async fn give_back(&self, mut slot: Object<Slots>, mut session: Session) {
-        if self.limits.single_use {
-            session.close().await;
-        } else {
+    /// Puts a session that did its work back into its slot, for the next invocation, or says
+    /// goodbye: its slot at the server is free then before the answer is on its way.
+    async fn give_back(&self, mut slot: Object<Slots>, mut session: Session, hot: bool) {
+        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
+        let keep = match session.lease() {
+            _ if self.limits.single_use => false,
+            Lease::None | Lease::Retained(_) => true,
+            Lease::Transient(_) if !hot => false,
+            Lease::Transient(_) if session.held() < self.limits.slice => true,
+            // A slice is over: one more round trip tells whether there is room for another.
+            Lease::Transient(_) => {
+                let room = self.connector.count(&mut session).await;
+                room.is_ok_and(|room| room || matches!(session.lease(), Lease::Retained(_)))
+            }
+        };
+        if keep {
             session.rest();
             slot.0 = Some(session);
+        } else {
+            session.close().await;
         }
+    }
+
+    /// Whether this environment was used a moment ago, so that it will probably be used again in a
+    /// moment: what a transient session is kept for.
+    fn is_hot(&self) -> bool {
+        let used_at = *self.used_at.lock().unwrap_or_else(PoisonError::into_inner);
+        used_at.is_some_and(|then| clock::since(then) < self.limits.hot)
     }
 
     async fn close(&self) {

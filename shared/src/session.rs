@@ -10,7 +10,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use crate::clock;
+use crate::{clock, lease::Lease};
 
 /// How long a graceful goodbye may take; past it the socket is simply closed. Well inside the
 /// 500 ms that Lambda gives a process at its end.
@@ -28,8 +28,10 @@ pub(crate) type Steps = Vec<Either<PgQueryResult, PgRow>>;
 pub(crate) struct Session {
     connection: PgConnection,
     named_statements: bool,
+    lease: Lease,
     opened_at: SystemTime,
     used_at: SystemTime,
+    granted_at: SystemTime,
 }
 
 impl Session {
@@ -40,8 +42,10 @@ impl Session {
         Self {
             connection,
             named_statements,
+            lease: Lease::None,
             opened_at: now,
             used_at: now,
+            granted_at: now,
         }
     }
 
@@ -58,6 +62,27 @@ impl Session {
             .execute(sqlx::raw_sql(sql))
             .await
             .map(|_| ())
+    }
+
+    /// Runs one statement without arguments that yields one row, in one round trip.
+    pub(crate) async fn row(&mut self, sql: impl SqlSafeStr) -> sqlx::Result<PgRow> {
+        self.connection.fetch_one(sqlx::raw_sql(sql)).await
+    }
+
+    /// What the session was granted.
+    pub(crate) fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    /// Notes what the session was granted, from now on.
+    pub(crate) fn grant(&mut self, lease: Lease) {
+        self.lease = lease;
+        self.granted_at = clock::now();
+    }
+
+    /// Time since the lease was granted, by wall clock.
+    pub(crate) fn held(&self) -> Duration {
+        clock::since(self.granted_at)
     }
 
     /// Time since the session was opened, by wall clock.

@@ -242,10 +242,10 @@ async fn waiting_for_the_environments_own_pool_ends_with_the_pool_timeout() {
     assert_eq!(
         kinds,
         [
+            "database-busy",
             "pool-timeout",
             "pool-timeout",
-            "pool-timeout",
-            "query-timeout"
+            "pool-timeout"
         ]
     );
     clinic.sql("rollback").await;
@@ -377,7 +377,7 @@ async fn the_drivers_own_variables_change_nothing_or_are_refused_by_name() {
     assert!(
         log.sessions
             .iter()
-            .any(|s| s.application_name == "headroom/doctors/$LATEST")
+            .any(|s| s.application_name == "headroom/transient/doctors/$LATEST")
     );
     assert_eq!(clinic.get("/api/health?deep=1").await.status, 500);
     let said = clinic.logged("health", "the configuration cannot be used");

@@ -6,19 +6,21 @@
     reason = "the one place that opens connections"
 )]
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, io, path::Path, sync::Once, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::census::{self, Census};
 use crate::{
-    config::{self, ConfigError, Function},
+    config::{self, ConfigError, Function, Guards},
     database_url::{DatabaseUrl, Host, TlsMode},
     error::{Error, Phase},
+    lease::{self, Names, Terms},
     session::Session,
 };
 
@@ -31,6 +33,18 @@ pub(super) struct Connector {
     /// these statements: what is set ends with it, and never reaches the next client of the
     /// pooler's server connection.
     begin: Option<String>,
+    /// What decides about a session's lease. Absent where there is nothing to decide: behind a
+    /// pooler, whose server sessions must not get one, and where every session is closed after
+    /// one use.
+    leases: Option<Leases>,
+}
+
+/// The terms of the leases, and the statement that grants them.
+struct Leases {
+    terms: Terms,
+    statement: String,
+    /// That a role without a limit is worth one warning.
+    warned: Once,
 }
 
 // The options' own Debug would show the password.
@@ -43,39 +57,117 @@ impl std::fmt::Debug for Connector {
 impl Connector {
     pub(super) fn new(config: &config::Database, function: &Function) -> Result<Self, Error> {
         let url = &config.url;
-        let milliseconds = config.statement_timeout.as_millis();
         let search_path = quote_identifier(&url.schema);
-        let name = url.application_name.as_deref().unwrap_or("headroom");
-        let mut options = options(url)?
-            .application_name(&format!("{name}/{}/{}", function.name, function.version))
-            .options(url.options.iter().map(|(name, value)| (name, value)));
-        let mut begin = None;
-        if url.pgbouncer {
-            begin = Some(format!(
-                "begin read only; set local statement_timeout = {milliseconds}; set local search_path = {search_path}"
-            ));
+        let names = Names::new(
+            url.application_name.as_deref(),
+            &function.name,
+            &function.version,
+        );
+        let options = options(url)?.application_name(&names.transient);
+        let (options, begin, leases) = if url.pgbouncer {
+            let begin = format!(
+                "begin read only; set local statement_timeout = {}; set local search_path = {search_path}",
+                config.guards.statement_timeout.as_millis()
+            );
+            (options, Some(begin), None)
         } else {
             // Start-up options cost no round trip.
-            options = options
+            let options = options
                 .options([("search_path", search_path)])
-                .options([("statement_timeout", milliseconds)]);
-        }
+                .options(guards(&config.guards));
+            if url.single_use_connections {
+                (options, None, None)
+            } else {
+                let short = config.lease.short.as_millis();
+                let leases = Leases {
+                    terms: config.lease,
+                    statement: census::statement(&config.lease, &names),
+                    warned: Once::new(),
+                };
+                let options = options.options([("idle_session_timeout", short)]);
+                (options, None, Some(leases))
+            }
+        };
         Ok(Self {
-            options,
+            // The operator's own settings come last, and win.
+            options: options.options(url.options.iter().map(|(name, value)| (name, value))),
             connect_timeout: url.connect_timeout,
             named_statements: !url.pgbouncer && url.statement_cache_size > 0,
             begin,
+            leases,
         })
     }
 
-    /// Opens one session before `until`, in at most `connect_timeout`.
+    /// Opens one session before `until`, each attempt in at most `connect_timeout`. While the
+    /// database is full, starting or absent, waits and tries again.
+    ///
+    /// # Errors
+    /// The last attempt's, and at once what no waiting mends.
     pub(super) async fn connect(&self, until: Instant) -> Result<Session, Error> {
+        let start = Instant::now();
+        let mut refusals = 0;
+        loop {
+            let error = match self.attempt(until).await {
+                Ok(session) => {
+                    if refusals > 0 {
+                        let waited_ms = start.elapsed().as_millis();
+                        tracing::info!(
+                            attempts = refusals + 1,
+                            waited_ms,
+                            "admitted after waiting"
+                        );
+                    }
+                    return Ok(session);
+                }
+                Err(error) => error,
+            };
+            let wait = lease::backoff(refusals);
+            refusals += 1;
+            if !error.passes_with_time() || Instant::now() + wait >= until {
+                tracing::debug!(attempts = refusals, class = error.class(), "not admitted");
+                return Err(error);
+            }
+            sleep(wait).await;
+        }
+    }
+
+    async fn attempt(&self, until: Instant) -> Result<Session, Error> {
         let until = match self.connect_timeout {
             Some(time) => until.min(Instant::now() + time),
             None => until,
         };
         let connection = connect(&self.options, until).await?;
-        Ok(Session::new(connection, self.named_statements))
+        let mut session = Session::new(connection, self.named_statements);
+        match timeout_at(until, self.count(&mut session)).await {
+            Ok(result) => {
+                result.map_err(|error| Error::of_driver(error, Phase::Connecting))?;
+                Ok(session)
+            }
+            Err(elapsed) => Err(Error::Unreachable(elapsed.into())),
+        }
+    }
+
+    /// Counts, and retains the session where there is room: one round trip. Answers whether a
+    /// session that stays transient may go on for another slice.
+    pub(super) async fn count(&self, session: &mut Session) -> sqlx::Result<bool> {
+        let Some(leases) = &self.leases else {
+            return Ok(true);
+        };
+        // Not user input: numbers, and a quoted name from the configuration.
+        let row = session
+            .row(AssertSqlSafe(leases.statement.as_str()))
+            .await?;
+        let census = Census::read(&row, &leases.terms)?;
+        session.grant(census.lease);
+        if census.unlimited {
+            leases.warned.call_once(|| {
+                tracing::warn!(
+                    "the database role has no connection limit, or is a superuser: all slots of the \
+                     server count as its own, and nothing keeps it from taking them"
+                );
+            });
+        }
+        Ok(census.room)
     }
 
     /// What precedes a piece of work; nothing on a direct connection.
@@ -169,6 +261,33 @@ fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
             "it is not PEM",
         )))
     }
+}
+
+/// What the server holds each session to, as start-up options.
+fn guards(guards: &Guards) -> Vec<(&'static str, String)> {
+    let milliseconds = |time: Duration| time.as_millis().to_string();
+    let seconds = |time: Duration| time.as_secs().to_string();
+    let mut settings = vec![
+        ("statement_timeout", milliseconds(guards.statement_timeout)),
+        ("lock_timeout", milliseconds(guards.lock_timeout)),
+        (
+            "idle_in_transaction_session_timeout",
+            milliseconds(guards.idle_in_transaction_timeout),
+        ),
+        ("tcp_keepalives_idle", seconds(guards.keepalive_idle)),
+        (
+            "tcp_keepalives_interval",
+            seconds(guards.keepalive_interval),
+        ),
+        ("tcp_keepalives_count", guards.keepalive_count.to_string()),
+    ];
+    if !guards.connection_check_interval.is_zero() {
+        settings.push((
+            "client_connection_check_interval",
+            milliseconds(guards.connection_check_interval),
+        ));
+    }
+    settings
 }
 
 /// Quotes a name for use in SQL, so that it means itself whatever it holds.

@@ -1,0 +1,158 @@
+//! Retained or transient: how long a session may sit idle before the server itself ends it, and
+//! how an environment comes in when the database is full. Pure, but for the dice.
+//!
+//! Every session begins *transient*, on the short lease, which the server enforces whatever becomes
+//! of its client. Right after connecting, one statement counts the role's retained sessions and
+//! makes this one *retained*, on the long lease, while there are fewer than the retention mark. So
+//! idle environments never hold the slots above the mark for longer than a moment.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+/// The first wait of an environment that was refused; see [`backoff`].
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// The longest `application_name`: PostgreSQL's NAMEDATALEN less one.
+const NAME_BYTES: usize = 63;
+/// Of which this many are left to the first part, so that the function's name stays readable.
+const PREFIX_BYTES: usize = 20;
+
+/// What is agreed about leases; see [`crate::config::Database`] for the variables and defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long a transient session may sit idle.
+    pub short: Duration,
+    /// How long a retained session may sit idle while the role has plenty of slots.
+    pub long: Duration,
+    /// The same when the retained sessions reach the mark.
+    pub crowded: Duration,
+    /// How long a hot environment keeps a transient session before it asks again.
+    pub slice: Duration,
+    /// How recently an environment must have been used to be hot.
+    pub hot: Duration,
+    /// The share of the role's limit, in percent, up to which sessions are retained.
+    pub mark: u8,
+}
+
+/// What a session was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// Behind a pooler: the server's sessions are the pooler's.
+    None,
+    /// Kept for later invocations, for as long as it is not idle for longer.
+    Retained(Duration),
+    /// Given back within a moment.
+    Transient(Duration),
+}
+
+impl Lease {
+    /// Whether a session that sat idle for `idle` may still be handed out. The server's clock began
+    /// a little before the client's, and a statement takes a moment to arrive: a session in the
+    /// last fifth of its lease is not worth the risk.
+    pub fn still_holds(self, idle: Duration) -> bool {
+        match self {
+            Self::None => true,
+            Self::Retained(length) | Self::Transient(length) => idle < length - length / 5,
+        }
+    }
+}
+
+/// How long to wait before connecting again, having been refused so often already: a random part
+/// of 100 ms, doubled each time up to 2 s (full jitter). A refusal costs the server a fork and a
+/// login, so that a crowd that asks quickly keeps the machine from serving whom it let in.
+pub fn backoff(refusals: u32) -> Duration {
+    let most = FIRST_WAIT
+        .saturating_mul(1 << refusals.min(10))
+        .min(LONGEST_WAIT);
+    rand::rng().random_range(Duration::ZERO..=most)
+}
+
+/// The names that a session shows, as transient and as retained one: everybody can count them, and
+/// an operator can see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// `headroom/transient/<function>/<version>`
+    pub transient: String,
+    /// `headroom/retained/<function>/<version>`
+    pub retained: String,
+}
+
+impl Names {
+    /// The names of a function's sessions, at most 63 bytes long: PostgreSQL cuts what is longer, and
+    /// with it the version. `prefix` replaces the first part, its slashes turned into hyphens,
+    /// because the second part is found by counting them. A function's name that does not fit
+    /// keeps its beginning, and a checksum that tells it from its neighbours.
+    pub fn new(prefix: Option<&str>, function: &str, version: &str) -> Self {
+        let prefix = prefix.unwrap_or("headroom").replace('/', "-");
+        let prefix = cut(&prefix, PREFIX_BYTES);
+        let version = cut(version, PREFIX_BYTES);
+        let left = NAME_BYTES - prefix.len() - "/transient/".len() - "/".len() - version.len();
+        let function = if function.len() <= left {
+            function.to_owned()
+        } else {
+            let checksum = crc32fast::hash(function.as_bytes()) & 0xffff;
+            format!("{}~{checksum:04x}", cut(function, left - "~0000".len()))
+        };
+        Self {
+            transient: format!("{prefix}/transient/{function}/{version}"),
+            retained: format!("{prefix}/retained/{function}/{version}"),
+        }
+    }
+}
+
+/// The beginning of a text, at most so many bytes, no character cut in two.
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_not_handed_out_near_the_end_of_its_lease() {
+        let lease = Lease::Transient(Duration::from_millis(250));
+        assert!(lease.still_holds(Duration::from_millis(199)));
+        assert!(!lease.still_holds(Duration::from_millis(200)));
+        assert!(Lease::None.still_holds(Duration::MAX));
+    }
+
+    #[test]
+    fn waits_grow_and_stay_within_bounds() {
+        for refusals in 0..40 {
+            let most = Duration::from_millis(100 * (1 << refusals.min(5))).min(LONGEST_WAIT);
+            assert!((0..100).all(|_| backoff(refusals) <= most));
+        }
+        let mean = |refusals| (0..1000).map(|_| backoff(refusals)).sum::<Duration>() / 1000;
+        assert!(mean(4) > mean(0) * 4);
+    }
+
+    #[test]
+    fn names_say_lease_function_and_version() {
+        let names = Names::new(None, "doctors", "$LATEST");
+        assert_eq!(names.transient, "headroom/transient/doctors/$LATEST");
+        assert_eq!(names.retained, "headroom/retained/doctors/$LATEST");
+        let names = Names::new(Some("clinic/web"), "doctors", "7");
+        assert_eq!(names.transient, "clinic-web/transient/doctors/7");
+    }
+
+    #[test]
+    fn lambdas_longest_names_fit_and_stay_apart() {
+        let name = |last: &str| Names::new(None, &("f".repeat(63) + last), "1234567").transient;
+        assert_eq!(name("a").len(), 63);
+        assert_ne!(name("a"), name("b"));
+        assert!(name("a").ends_with("/1234567"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_is_too_long(prefix in any::<Option<String>>(), function in any::<String>(), version in any::<String>()) {
+            let names = Names::new(prefix.as_deref(), &function, &version);
+            prop_assert!(names.transient.len() <= 63 && names.retained.len() <= 63);
+        }
+    }
+}
