@@ -36,6 +36,8 @@ test: toolchain ## Run every check and test, as CI does
 	$(CARGO) test -p fleet --test api
 
 check: toolchain ## Check formatting and lints
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || { \
+	  echo "rustfmt and clippy are needed: rustup component add rustfmt clippy" >&2; exit 1; }
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    database_url::{DatabaseUrl, UrlError},
+    database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT, UrlError},
     lease::Terms,
 };
 
@@ -53,6 +53,22 @@ pub enum ConfigError {
     Unwanted {
         /// The variable.
         name: &'static str,
+    },
+    /// A setting in the URL's `options` that belongs to a variable or parameter of its own.
+    #[error("DATABASE_URL: options sets {name}, which has a place of its own: {instead}")]
+    OwnSetting {
+        /// PostgreSQL's setting.
+        name: String,
+        /// Where to set it.
+        instead: &'static str,
+    },
+    /// Work that a transaction pooler cannot carry.
+    #[error(
+        "{work} needs a direct connection, and the URL has pgbouncer=true; give the server's own address in DATABASE_OWNER_URL"
+    )]
+    Pooler {
+        /// What needs it.
+        work: &'static str,
     },
     /// The URL is wrong.
     #[error(transparent)]
@@ -144,13 +160,6 @@ impl Database {
     /// # Errors
     /// [`ConfigError`], which names the variable and what is accepted.
     pub fn from_env() -> Result<Self, ConfigError> {
-        // The driver seeds its options with these, and offers no way to take them out again. The
-        // other PG* variables and .pgpass are overridden one by one, in `pool`.
-        for name in ["PGOPTIONS", "PGSSLCERT", "PGSSLKEY"] {
-            if variable(name).is_some() {
-                return Err(ConfigError::Unwanted { name });
-            }
-        }
         let url = variable("DATABASE_URL").map(SecretString::from);
         let url = url.ok_or(ConfigError::Missing {
             name: "DATABASE_URL",
@@ -162,7 +171,7 @@ impl Database {
         Ok(Self {
             guards: Guards::from_env(statement_timeout(explicit, url.socket_timeout)?)?,
             lease: lease_from_env()?,
-            connection_limit: number("DATABASE_CONNECTION_LIMIT", 1, 5000)?
+            connection_limit: number("DATABASE_CONNECTION_LIMIT", 1, MAX_CONNECTION_LIMIT)?
                 .and_then(NonZeroU32::new),
             concurrency: concurrency(),
             ping_after: number("DATABASE_PING_AFTER", 0, MAX_SECONDS)?
@@ -234,6 +243,18 @@ fn lease_from_env() -> Result<Terms, ConfigError> {
         hot: milliseconds("DATABASE_LEASE_HOT_MS", 0, 250)?,
         mark: number("DATABASE_RETENTION_MARK", 0, 100)?.unwrap_or(80),
     })
+}
+
+/// Refuses the variables with which the driver seeds its options and which it offers no way to take
+/// out again. The other PG* variables and `.pgpass` are overridden one by one, in `pool`.
+pub(crate) fn refuse_driver_variables() -> Result<(), ConfigError> {
+    match ["PGOPTIONS", "PGSSLCERT", "PGSSLKEY"]
+        .into_iter()
+        .find(|name| variable(name).is_some())
+    {
+        Some(name) => Err(ConfigError::Unwanted { name }),
+        None => Ok(()),
+    }
 }
 
 fn seconds(name: &'static str, default: u64) -> Result<Duration, ConfigError> {

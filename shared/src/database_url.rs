@@ -37,7 +37,7 @@ const MAX_IDLE_CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
 const STATEMENT_CACHE_SIZE: u32 = 100;
 /// The most that `connection_limit` may be: RDS caps `max_connections` there, and a larger number
 /// in one environment's URL is a slip of the keyboard, not a plan.
-const MAX_CONNECTION_LIMIT: u32 = 5000;
+pub(crate) const MAX_CONNECTION_LIMIT: u32 = 5000;
 
 /// Everything a URL says about how to reach the database and how its pool behaves.
 ///
@@ -175,12 +175,17 @@ impl DatabaseUrl {
         if url.fragment().is_some() {
             return Err(UrlError::Fragment);
         }
+        if url.query().is_some_and(|query| query.contains('@')) {
+            return Err(UrlError::AtInQuery);
+        }
         let user = decode("user name", url.username())?;
         if user.is_empty() {
             return Err(UrlError::NoUser);
         }
         let password = decode("password", url.password().unwrap_or_default())?;
-        let database = decode("database name", url.path().trim_start_matches('/'))?;
+        // The first segment, as in Prisma: a slash at the end means nothing.
+        let path = url.path().trim_start_matches('/');
+        let database = decode("database name", path.split('/').next().unwrap_or_default())?;
 
         let mut parameters = Parameters::read(&url, &password)?;
         let pgbouncer = parameters.boolean("pgbouncer")?.unwrap_or(false);

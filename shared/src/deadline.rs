@@ -9,8 +9,8 @@ use crate::clock;
 /// What is left for the answer: shaping it, and handing it to the runtime.
 const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
 
-/// The functions' time-out in the template.
-const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
+/// The functions' time-out in the template; a test compares the two.
+pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 
 /// When the work of one invocation must be over: the invocation's own deadline less 500 ms.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +19,9 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// The deadline of an invocation that Lambda ends at `end`.
     ///
-    /// No invocation begins after its own end: an `end` in the past is a stand-in, such as the
-    /// constant that `cargo lambda watch` sends, and the template's time-out counts instead.
+    /// An `end` in the past is taken for a stand-in, such as the constant that `cargo lambda watch`
+    /// sends: no platform hands out an invocation whose time is over. The template's time-out
+    /// counts instead.
     pub fn of_invocation(end: SystemTime) -> Self {
         let left = match end.duration_since(clock::now()) {
             Ok(left) if !left.is_zero() => left,

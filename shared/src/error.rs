@@ -87,9 +87,9 @@ impl Error {
             (Driver::Io(io), Phase::Connecting) if io.kind() == io::ErrorKind::InvalidData => {
                 Self::Tls(error)
             }
-            (Driver::Io(_) | Driver::Protocol(_), Phase::Connecting) => {
-                Self::Unreachable(error.into())
-            }
+            (Driver::Io(_), Phase::Connecting) => Self::Unreachable(error.into()),
+            // Whatever listens there is no PostgreSQL, or wants to be logged in to otherwise.
+            (Driver::Protocol(_), Phase::Connecting) => Self::InvalidConfiguration(error.into()),
             (Driver::Io(_) | Driver::Protocol(_), Phase::Running) => Self::Closed(error.into()),
             (Driver::Configuration(_), _) => Self::InvalidConfiguration(error.into()),
             _ => Self::Unexpected(error.into()),
@@ -104,7 +104,11 @@ impl Error {
             "28P01" | "28000" => Self::Authentication(error),
             "57014" => Self::QueryTimeout(error.into()),
             // Ended by an administrator, a crash, a dropped database or an idle time-out.
-            "57P01" | "57P02" | "57P04" | "57P05" => Self::Closed(error.into()),
+            "57P01" | "57P02" | "57P04" | "57P05" | "25P03" => Self::Closed(error.into()),
+            // A number, a time or a text that has a form but no place in the database.
+            "22003" | "22007" | "22008" | "22021" => {
+                Self::BadRequest("a value is out of the range that the database accepts".to_owned())
+            }
             _ if code.starts_with("08") => Self::Closed(error.into()),
             // No such database or schema, a setting the server does not know, a table that the
             // migrations have not made yet, a privilege that is missing.
@@ -218,8 +222,9 @@ impl Error {
             .expect("constant headers are valid")
     }
 
-    /// One line in the log: the class, and the chain of causes for whoever must mend it.
-    pub fn log(&self) {
+    /// One line in the log: the class, the chain of causes for whoever must mend it, and the
+    /// request that the client can name.
+    pub fn log(&self, request_id: &str) {
         let mut causes = Vec::new();
         let mut source = self.source();
         while let Some(cause) = source {
@@ -233,11 +238,11 @@ impl Error {
         let (status, ..) = self.answer();
         let (class, cause) = (self.class(), causes.join(": "));
         if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(class, cause, "{self}");
+            tracing::error!(class, cause, request_id, "{self}");
         } else if status.is_server_error() {
-            tracing::warn!(class, cause, "{self}");
+            tracing::warn!(class, cause, request_id, "{self}");
         } else {
-            tracing::debug!(class, "{self}");
+            tracing::debug!(class, request_id, "{self}");
         }
     }
 }

@@ -39,7 +39,7 @@ where
                 let deadline = Deadline::of_invocation(context.deadline());
                 let request = Request::new(http, deadline, function, &POOL);
                 let response = handler(request).await.unwrap_or_else(|error| {
-                    error.log();
+                    error.log(&context.request_id);
                     error.response(&context.request_id)
                 });
                 Ok::<_, lambda_http::Error>(response)
@@ -98,9 +98,9 @@ where
 {
     log_to_stdout();
     runtime()?.block_on(lambda_runtime::run(service_fn(
-        move |_: LambdaEvent<Value>| async move {
+        move |event: LambdaEvent<Value>| async move {
             handler().await.map_err(|error| {
-                error.log();
+                error.log(&event.context.request_id);
                 lambda_runtime::Diagnostic {
                     error_type: error.class().to_owned(),
                     error_message: error.to_string(),

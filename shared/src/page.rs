@@ -1,7 +1,7 @@
 //! Pages: how many rows, whether there are more, and where to go on.
 //!
 //! Rows continue behind the last one shown (a keyset), never by counting from the start: a row
-//! inserted meanwhile moves nothing, and the last page costs what the first one does.
+//! inserted meanwhile moves nothing, and no page has to count the ones before it.
 
 use std::{fmt, marker::PhantomData};
 
@@ -48,8 +48,8 @@ pub trait Position: Serialize + DeserializeOwned {
 }
 
 /// A position as the client carries it: opaque, and guarded by a checksum, so that a garbled one
-/// or one of another list is refused instead of leading somewhere else. It opens nothing that the
-/// route would not show anyway, hence no signature.
+/// or one of another list is refused instead of leading somewhere else. It is no permission, hence
+/// no signature: whoever makes one up reads on in a list that they may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor<P>(pub P);
 

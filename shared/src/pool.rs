@@ -22,6 +22,7 @@ use std::{
 use deadpool::managed::{
     self, Manager, Metrics, Object, PoolConfig, QueueMode, RecycleResult, Timeouts,
 };
+use futures_util::future::join_all;
 use once_cell::sync::OnceCell;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
@@ -181,15 +182,20 @@ impl Pool {
         let hot = self.is_hot();
         let mut until = deadline.within(self.limits.pool_timeout);
         let mut slot = self.slot(until).await?;
-        let mut again = true;
+        let mut lost = None;
         loop {
-            let mut session = match self.idle_session(&mut slot).await {
+            let mut session = match self.idle_session(&mut slot, deadline).await {
                 Some(session) => session,
                 None => self.fresh_session(until).await?,
             };
+            // Waiting may have used the time up that a second run would need.
+            if let Some(lost) = lost.take_if(|_| !deadline.leaves(self.limits.statement_timeout)) {
+                self.give_back(slot, session, hot, deadline).await;
+                return Err(lost);
+            }
             let error = match self.run(&mut session, deadline, statement.clone()).await {
                 Ok(steps) => {
-                    self.give_back(slot, session, hot).await;
+                    self.give_back(slot, session, hot, deadline).await;
                     return Ok(steps);
                 }
                 Err(error) => error,
@@ -201,16 +207,16 @@ impl Pool {
             self.lost.fetch_add(1, Ordering::Relaxed);
             // What ended this session has probably ended the idle ones too.
             self.slots.retain(|_, _| false);
-            if !again || !deadline.leaves(self.limits.statement_timeout) {
+            if lost.is_some() || !deadline.leaves(self.limits.statement_timeout) {
                 return Err(error);
             }
-            again = false;
             // The first attempt may have used the time up.
             until = deadline.within(self.limits.pool_timeout);
             tracing::info!(
                 class = error.class(),
                 "a read is run again on a fresh session"
             );
+            lost = Some(error);
         }
     }
 
@@ -248,7 +254,7 @@ impl Pool {
     }
 
     /// The slot's session, if it has one that is young enough and alive.
-    async fn idle_session(&self, slot: &mut Slot) -> Option<Session> {
+    async fn idle_session(&self, slot: &mut Slot, deadline: Deadline) -> Option<Session> {
         let mut session = slot.0.take()?;
         let idle = session.idle();
         if !session.lease().still_holds(idle) {
@@ -261,7 +267,7 @@ impl Pool {
             session.close().await;
             return None;
         }
-        if idle > self.limits.ping_after && !session.is_alive().await {
+        if idle > self.limits.ping_after && !session.is_alive(deadline.instant()).await {
             self.lost.fetch_add(1, Ordering::Relaxed);
             tracing::info!("a session did not survive its idle time and is replaced");
             return None;
@@ -292,19 +298,26 @@ impl Pool {
             self.connector.end(session).await?;
             Ok(steps)
         };
-        match timeout_at(deadline.within(Some(limit)), work).await {
+        let until = deadline.within(Some(limit));
+        match timeout_at(until, work).await {
             Ok(result) => result.map_err(|error| Error::of_driver(error, Phase::Running)),
-            // The server should have ended the statement by now: nobody is there any more.
-            Err(elapsed) if self.limits.socket_timeout.is_none() => {
-                Err(Error::Closed(elapsed.into()))
-            }
-            Err(elapsed) => Err(Error::QueryTimeout(elapsed.into())),
+            // This says nothing about the session: the statement began late.
+            Err(elapsed) if until == deadline.instant() => Err(Error::QueryTimeout(elapsed.into())),
+            // The server's own limit is shorter, and should have ended the statement by now:
+            // nobody is there any more.
+            Err(elapsed) => Err(Error::Closed(elapsed.into())),
         }
     }
 
     /// Puts a session that did its work back into its slot, for the next invocation, or says
     /// goodbye: its slot at the server is free then before the answer is on its way.
-    async fn give_back(&self, mut slot: Object<Slots>, mut session: Session, hot: bool) {
+    async fn give_back(
+        &self,
+        mut slot: Object<Slots>,
+        mut session: Session,
+        hot: bool,
+        deadline: Deadline,
+    ) {
         *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
         let keep = match session.lease() {
             _ if self.limits.single_use => false,
@@ -313,8 +326,8 @@ impl Pool {
             Lease::Transient(_) if session.held() < self.limits.slice => true,
             // A slice is over: one more round trip tells whether there is room for another.
             Lease::Transient(_) => {
-                let room = self.connector.count(&mut session).await;
-                room.is_ok_and(|room| room || matches!(session.lease(), Lease::Retained(_)))
+                let room = timeout_at(deadline.instant(), self.connector.count(&mut session)).await;
+                matches!(room, Ok(Ok(room)) if room || matches!(session.lease(), Lease::Retained(_)))
             }
         };
         if keep {
@@ -335,11 +348,12 @@ impl Pool {
     async fn close(&self) {
         let idle = self.slots.retain(|_, _| false).removed;
         self.slots.close();
-        for slot in idle {
-            if let Some(session) = slot.0 {
-                session.close().await;
-            }
-        }
+        // All at once: Lambda leaves 500 ms, however many there are.
+        let goodbyes = idle
+            .into_iter()
+            .filter_map(|slot| slot.0)
+            .map(Session::close);
+        join_all(goodbyes).await;
     }
 }
 

@@ -103,7 +103,7 @@ impl Request {
 }
 
 /// The longest text that a list can be searched for, in characters; names are no longer.
-const MAX_SEARCH_TEXT: usize = 100;
+const MAX_SEARCH_TEXT: usize = 200;
 
 /// A text to search for; an empty one searches for nothing.
 ///

@@ -8,7 +8,7 @@ use sqlx::{
     error::BoxDynError,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{clock, lease::Lease};
 
@@ -100,10 +100,11 @@ impl Session {
         self.used_at = clock::now();
     }
 
-    /// Asks the server for a sign of life: one round trip, bounded.
-    pub(crate) async fn is_alive(&mut self) -> bool {
+    /// Asks the server for a sign of life: one round trip, bounded, and over by `until`.
+    pub(crate) async fn is_alive(&mut self, until: Instant) -> bool {
+        let until = until.min(Instant::now() + PING_TIMEOUT);
         let ping = sqlx::Connection::ping(&mut self.connection);
-        matches!(timeout(PING_TIMEOUT, ping).await, Ok(Ok(())))
+        matches!(timeout_at(until, ping).await, Ok(Ok(())))
     }
 
     /// Says goodbye, so that the server frees the slot at once; does not wait for it to do so.

@@ -1,5 +1,7 @@
 //! A clinic: the real functions on a fleet, a PostgreSQL of its own, and a few people in it.
 
+use std::time::{Duration, Instant};
+
 use fleet::{
     Binaries, Builder, Fleet, LogLine,
     database::{self, Database},
@@ -8,7 +10,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::probe::{Reply, get};
+use crate::probe::{PATIENCE, Reply, get};
 
 /// A clinic that is open. Closing it checks that nothing panicked in an environment.
 pub(crate) struct Clinic {
@@ -128,6 +130,15 @@ impl Clinic {
             .fetch_one(&mut self.admin)
             .await
             .expect("a count")
+    }
+
+    /// Waits until the application has no session left.
+    pub(crate) async fn sessions_are_gone(&mut self) {
+        let start = Instant::now();
+        while self.sessions().await > 0 {
+            assert!(start.elapsed() < PATIENCE, "sessions are left");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The function's structured log lines with this message.

@@ -146,7 +146,7 @@ async fn a_managed_environment_survives_one_invocations_time_out() {
         .unwrap();
     let first = pid(&get(&fleet, "/probe").await);
     let late = get(&fleet, "/probe?sleep_ms=2500").await;
-    assert_eq!(late.status, 503);
+    assert_eq!(late.status, 500);
     assert_eq!(pid(&get(&fleet, "/probe").await), first);
     eventually("the late answer to be taken", || {
         (live(&fleet)[0].served == 3).then_some(())

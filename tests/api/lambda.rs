@@ -14,8 +14,8 @@ async fn a_time_out_kills_the_environment_and_the_next_request_works() {
     let fleet = impatient_probe().start().await.unwrap();
     let first = pid(&get(&fleet, "/probe").await);
     let late = get(&fleet, "/probe?sleep_ms=60000").await;
-    assert_eq!(late.status, 503);
-    assert_eq!(late.text(), r#"{"message":"Service Unavailable"}"#);
+    assert_eq!(late.status, 500);
+    assert_eq!(late.text(), r#"{"message":"Internal Server Error"}"#);
     let next = get(&fleet, "/probe").await;
     assert_eq!(next.status, 200);
     assert_ne!(pid(&next), first);

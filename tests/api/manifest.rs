@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use cargo_metadata::MetadataCommand;
-use shared::template::{self, Route};
+use shared::{
+    deadline::FUNCTION_TIMEOUT,
+    template::{self, Route, Variable},
+};
 
 fn metadata() -> cargo_metadata::Metadata {
     MetadataCommand::new()
@@ -42,6 +45,25 @@ fn cargo_lambda_watch_has_the_templates_routes() {
         .collect();
     assert!(!described.is_empty());
     assert_eq!(watch, described);
+}
+
+#[test]
+fn the_template_sets_what_a_budget_is_computed_from() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let template = template::read(&file, &Default::default()).expect("the template");
+    for function in &template.functions {
+        let limit = function.variables.get("DATABASE_CONNECTION_LIMIT");
+        assert_eq!(
+            limit,
+            Some(&Variable::Literal("1".to_owned())),
+            "{function:?}"
+        );
+        assert!(function.reserved_concurrency.is_some(), "{function:?}");
+        // Below API Gateway's limit, and what a function takes for its own where nobody says.
+        if !function.routes.is_empty() {
+            assert_eq!(function.timeout, FUNCTION_TIMEOUT, "{function:?}");
+        }
+    }
 }
 
 #[test]

@@ -318,11 +318,11 @@ async fn bad_input_is_400_and_says_what_is_accepted() {
         ("/api/doctors?limit=101".to_owned(), "from 1 to 100"),
         (
             "/api/doctors?q=%00".to_owned(),
-            "q must be at most 100 characters",
+            "q must be at most 200 characters",
         ),
         (
-            format!("/api/doctors?q={}", "x".repeat(101)),
-            "q must be at most 100 characters",
+            format!("/api/doctors?q={}", "x".repeat(201)),
+            "q must be at most 200 characters",
         ),
         ("/api/health?deep=yes".to_owned(), "unknown variant `yes`"),
     ] {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -42,11 +41,35 @@ impl Binaries {
     }
 
     /// Builds the package `functions` and finds its executables where cargo says they are, so that
-    /// a target directory set by variable or configuration is honoured. Blocks no runtime thread.
+    /// a target directory set by variable or configuration is honoured. Whoever stops waiting
+    /// stops cargo.
     pub async fn build(profile: Profile) -> Result<Self, BuildError> {
-        tokio::task::spawn_blocking(move || build(profile))
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let mut command = tokio::process::Command::from(cargo());
+        command
+            .args(["build", "--package", "functions", "--bins", "--quiet"])
+            .args(["--message-format", "json-render-diagnostics"])
+            .arg("--manifest-path")
+            .arg(manifest)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true);
+        if profile == Profile::Release {
+            command.arg("--release");
+        }
+        let cargo = command.output().await?;
+        if !cargo.status.success() {
+            return Err(BuildError::Failed(cargo.status));
+        }
+        let mut paths = BTreeMap::new();
+        for message in Message::parse_stream(cargo.stdout.as_slice()) {
+            if let Message::CompilerArtifact(artifact) = message?
+                && let Some(path) = artifact.executable
+            {
+                paths.insert(artifact.target.name, path.into_std_path_buf());
+            }
+        }
+        Ok(Self { paths })
     }
 
     /// The executables of the dev profile, built once per process however many tests ask.
@@ -70,37 +93,6 @@ impl Binaries {
     /// The names there are, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.paths.keys().map(String::as_str)
-    }
-}
-
-fn build(profile: Profile) -> Result<Binaries, BuildError> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    let mut command = cargo();
-    command
-        .args(["build", "--package", "functions", "--bins", "--quiet"])
-        .args(["--message-format", "json-render-diagnostics"])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    if profile == Profile::Release {
-        command.arg("--release");
-    }
-    let mut cargo = command.spawn()?;
-    let mut paths = BTreeMap::new();
-    let output = cargo.stdout.take().expect("standard output is piped");
-    for message in Message::parse_stream(BufReader::new(output)) {
-        if let Message::CompilerArtifact(artifact) = message?
-            && let Some(path) = artifact.executable
-        {
-            paths.insert(artifact.target.name, path.into_std_path_buf());
-        }
-    }
-    let status = cargo.wait()?;
-    if status.success() {
-        Ok(Binaries { paths })
-    } else {
-        Err(BuildError::Failed(status))
     }
 }
 

@@ -104,8 +104,9 @@ impl Gateway {
         match tokio::time::timeout(self.integration_timeout, invocation).await {
             Ok(Ok(answer)) => reply::response(&answer).ok_or(FUNCTION_FAILED),
             Ok(Err(InvokeError::Throttled)) => Err(THROTTLED),
-            Ok(Err(InvokeError::Function(_))) => Err(FUNCTION_FAILED),
-            Ok(Err(InvokeError::TimedOut(_))) | Err(_) => Err(TIMED_OUT),
+            // A time-out of its own is a failure of the function like any other.
+            Ok(Err(InvokeError::Function(_) | InvokeError::TimedOut(_))) => Err(FUNCTION_FAILED),
+            Err(_) => Err(TIMED_OUT),
         }
     }
 }

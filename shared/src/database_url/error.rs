@@ -16,6 +16,12 @@ pub enum UrlError {
         "DATABASE_URL has a # in it, which ends a URL; write %23 where it belongs to a password or a value"
     )]
     Fragment,
+    /// An `@` behind the `?`: a password with a question mark in it, of which only the beginning
+    /// would be read as password.
+    #[error(
+        "DATABASE_URL has an @ behind its ?; write %3F for a question mark in the password, and %40 for an @ in a value"
+    )]
+    AtInQuery,
     /// No role to log in as.
     #[error("DATABASE_URL names no user; write postgresql://USER:PASSWORD@HOST:5432/DATABASE")]
     NoUser,

@@ -260,6 +260,14 @@ fn other_schemes_missing_users_and_fragments_are_refused() {
         error("postgresql://u:%FF@h/db"),
         UrlError::NotText { part: "password" }
     ));
+    assert_eq!(
+        error("postgresql://u:12?secret&x@h/db"),
+        UrlError::AtInQuery
+    );
+    assert_eq!(
+        DatabaseUrl::parse("postgresql://u@h/db/").unwrap().database,
+        "db"
+    );
     assert!(matches!(error("clinic"), UrlError::Unparsable(_)));
     assert!(matches!(error(""), UrlError::Unparsable(_)));
 }

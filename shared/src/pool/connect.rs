@@ -6,7 +6,7 @@
     reason = "the one place that opens connections"
 )]
 
-use std::{fs, io, path::Path, sync::Once, time::Duration};
+use std::{fmt::Display, fs, io, path::Path, sync::Once, time::Duration};
 
 use secrecy::ExposeSecret;
 use sqlx::{
@@ -57,6 +57,12 @@ impl std::fmt::Debug for Connector {
 impl Connector {
     pub(super) fn new(config: &config::Database, function: &Function) -> Result<Self, Error> {
         let url = &config.url;
+        for (name, _) in &url.options {
+            if let Some((_, instead)) = OWN_SETTINGS.iter().find(|(own, _)| own == name) {
+                let name = name.clone();
+                return Err(ConfigError::OwnSetting { name, instead }.into());
+            }
+        }
         let search_path = quote_identifier(&url.schema);
         let names = Names::new(
             url.application_name.as_deref(),
@@ -72,9 +78,9 @@ impl Connector {
             (options, Some(begin), None)
         } else {
             // Start-up options cost no round trip.
-            let options = options
-                .options([("search_path", search_path)])
-                .options(guards(&config.guards));
+            let mut settings = guards(&config.guards);
+            settings.push(("search_path", search_path));
+            let options = with_settings(options, &settings);
             if url.single_use_connections {
                 (options, None, None)
             } else {
@@ -84,13 +90,12 @@ impl Connector {
                     statement: census::statement(&config.lease, &names),
                     warned: Once::new(),
                 };
-                let options = options.options([("idle_session_timeout", short)]);
-                (options, None, Some(leases))
+                let lease = [("idle_session_timeout", short)];
+                (with_settings(options, &lease), None, Some(leases))
             }
         };
         Ok(Self {
-            // The operator's own settings come last, and win.
-            options: options.options(url.options.iter().map(|(name, value)| (name, value))),
+            options: with_settings(options, &url.options),
             connect_timeout: url.connect_timeout,
             named_statements: !url.pgbouncer && url.statement_cache_size > 0,
             begin,
@@ -194,9 +199,12 @@ impl Connector {
 /// # Errors
 /// As for any connection; see [`Error`].
 pub async fn connect_for_maintenance(url: &DatabaseUrl) -> Result<PgConnection, Error> {
-    let options = options(url)?
-        .application_name("headroom/maintenance")
-        .options([("search_path", quote_identifier(&url.schema))]);
+    if url.pgbouncer {
+        let work = "work on the whole database";
+        return Err(ConfigError::Pooler { work }.into());
+    }
+    let options = options(url)?.application_name("headroom/maintenance");
+    let options = with_settings(options, &[("search_path", quote_identifier(&url.schema))]);
     let patience = url.connect_timeout.unwrap_or(Duration::from_secs(60));
     connect(&options, Instant::now() + patience).await
 }
@@ -211,6 +219,7 @@ async fn connect(options: &PgConnectOptions, until: Instant) -> Result<PgConnect
 /// The driver's options, every one set: what is left out it would take from PG* variables or
 /// `.pgpass`.
 fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, ConfigError> {
+    config::refuse_driver_variables()?;
     let options = PgConnectOptions::new_without_pgpass()
         .port(url.port)
         .username(&url.user)
@@ -261,6 +270,41 @@ fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
             "it is not PEM",
         )))
     }
+}
+
+/// Settings that the URL's `options` may not set, and where they are set instead.
+const OWN_SETTINGS: [(&str, &str); 7] = [
+    ("application_name", "the parameter application_name"),
+    ("search_path", "the parameter schema"),
+    (
+        "statement_timeout",
+        "the variable DATABASE_STATEMENT_TIMEOUT",
+    ),
+    ("lock_timeout", "the variable DATABASE_LOCK_TIMEOUT"),
+    (
+        "idle_in_transaction_session_timeout",
+        "the variable DATABASE_IDLE_IN_TRANSACTION_TIMEOUT",
+    ),
+    (
+        "idle_session_timeout",
+        "the variables DATABASE_LEASE_SHORT_MS and DATABASE_LEASE_LONG",
+    ),
+    (
+        "client_connection_check_interval",
+        "the variable DATABASE_CONNECTION_CHECK_INTERVAL_MS",
+    ),
+];
+
+/// Adds start-up options. None at all must not become an empty one: poolers refuse the very
+/// parameter.
+fn with_settings<K: Display, V: Display>(
+    options: PgConnectOptions,
+    settings: &[(K, V)],
+) -> PgConnectOptions {
+    if settings.is_empty() {
+        return options;
+    }
+    options.options(settings.iter().map(|(name, value)| (name, value)))
 }
 
 /// What the server holds each session to, as start-up options.

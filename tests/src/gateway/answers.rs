@@ -31,14 +31,14 @@ pub(crate) const THROTTLED: Answer = Answer {
     body: r#"{"message":"Too Many Requests"}"#,
 };
 
-/// The function failed, or what it answered is no response.
+/// The function failed or ran out of its own time, or what it answered is no response.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-lambda.html>
 pub(crate) const FUNCTION_FAILED: Answer = Answer {
     status: StatusCode::INTERNAL_SERVER_ERROR,
     body: r#"{"message":"Internal Server Error"}"#,
 };
 
-/// The function ran out of its own time, or of the 30 s that an integration may take.
+/// The function took longer than the 30 s that an integration may take.
 ///
 /// Not documented for HTTP APIs; seen with the header `apigw-requestid`, which only they send, at
 /// <https://github.com/cortexlabs/cortex/issues/1225>. The 504 `Endpoint request timed out` that
