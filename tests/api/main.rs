@@ -20,5 +20,7 @@ mod paging;
 mod pool;
 mod probe;
 mod routes;
+mod run;
 mod sample;
+mod schema;
 mod tls;
