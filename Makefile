@@ -4,6 +4,8 @@
 PORT ?= 3000
 SAMPLE ?= small
 PROFILE ?= dev
+RUNS ?= 5
+ARGS ?=
 # DATABASE_URL, from the command line or the shell, replaces the local cluster of `make run`.
 
 # Cargo gives build scripts a PROFILE of its own, and some compile again when they meet another.
@@ -13,7 +15,7 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check queries toolchain
+.PHONY: help run test check queries measure toolchain
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +24,8 @@ help: ## List the targets and their variables
 	@echo "  PORT=$(PORT)         run: where the API listens on 127.0.0.1"
 	@echo "  SAMPLE=$(SAMPLE)      run: the sample clinic, small (seconds), medium (400 000 appointments) or none"
 	@echo "  PROFILE=$(PROFILE)       run: how the functions are built, dev or release"
+	@echo "  RUNS=$(RUNS)            measure: how often each case is measured; 1 for a quick look"
+	@echo "  ARGS=              measure: further arguments, such as --set DATABASE_LEASE_HOT_MS=0 or --help"
 	@echo "  DATABASE_URL=      run: a PostgreSQL to use instead of a local cluster under the target directory"
 	@echo "  CARGO_TARGET_DIR=  where everything is built; target/ by default"
 
@@ -43,6 +47,10 @@ check: toolchain ## Check formatting and lints
 
 queries: toolchain ## Check the queries against a throwaway database and refresh .sqlx/
 	$(CARGO) run --quiet -p fleet --bin queries
+
+# The fleet and its clients are built as what is deployed, too: they share the processors with it.
+measure: toolchain ## Print how fast a misbehaving fleet answers, beside an orderly one
+	@$(CARGO) run --release --quiet -p fleet --bin measure -- --runs '$(RUNS)' $(ARGS)
 
 # One clear line instead of pages of compiler errors.
 toolchain:

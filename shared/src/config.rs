@@ -25,6 +25,9 @@ const MAX_SECONDS: u64 = 900;
 /// The same in milliseconds, for what is measured in them.
 const MAX_MILLISECONDS: u64 = MAX_SECONDS * 1000;
 
+/// The most sessions that PostgreSQL can be told to allow (its `MAX_BACKENDS`).
+const MAX_BACKENDS: u32 = 262_143;
+
 /// Why the configuration cannot be used. Names the variable, never a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -82,6 +85,19 @@ pub enum ConfigError {
         path: String,
         /// Why not.
         source: std::io::Error,
+    },
+    /// A URL in another variable than `DATABASE_URL` is wrong.
+    #[error("{0}")]
+    OtherUrl(String),
+    /// Two variables that contradict each other.
+    #[error("{one} and {other} contradict each other: {why}")]
+    Contradiction {
+        /// One of them.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+        /// What does not go together.
+        why: &'static str,
     },
     /// Two limits that contradict each other.
     #[error(
@@ -177,6 +193,82 @@ impl Database {
             ping_after: number("DATABASE_PING_AFTER", 0, MAX_SECONDS)?
                 .map_or(PING_AFTER, Duration::from_secs),
             url,
+        })
+    }
+}
+
+/// Who migrates, and which roles a migration sets up.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// `DATABASE_OWNER_URL`, else `DATABASE_URL`: the role that owns the tables.
+    pub owner: DatabaseUrl,
+    /// The role that the functions log in as, where it is another one than the owner.
+    pub application: Option<Application>,
+    /// `DATABASE_MONITOR_URL`: a role that watches; no default.
+    pub monitor: Option<DatabaseUrl>,
+}
+
+/// The role that the functions log in as.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// `DATABASE_URL`, from which only role and password are taken: it may lead to a pooler.
+    pub url: DatabaseUrl,
+    /// `DATABASE_CEILING`, 1 to 262 143, no default: the most sessions that the server lets the
+    /// role have, whatever the fleet does.
+    pub ceiling: NonZeroU32,
+    /// What becomes the role's defaults: the same that sessions ask for when they start, so that
+    /// it holds behind a pooler too, which hands no start-up options on.
+    pub guards: Guards,
+}
+
+impl Migration {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the variable and what is accepted.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let Database { url, guards, .. } = Database::from_env()?;
+        let owner = other_url("DATABASE_OWNER_URL")?;
+        let monitor = other_url("DATABASE_MONITOR_URL")?;
+        let ceiling = number("DATABASE_CEILING", 1, MAX_BACKENDS)?.and_then(NonZeroU32::new);
+        for (other, name) in [
+            (Some(&url), "DATABASE_URL"),
+            (owner.as_ref(), "DATABASE_OWNER_URL"),
+        ] {
+            if let (Some(monitor), Some(other)) = (&monitor, other)
+                && monitor.user == other.user
+            {
+                return Err(ConfigError::Contradiction {
+                    one: "DATABASE_MONITOR_URL",
+                    other: name,
+                    why: "they name the same role, and the monitor needs one of its own",
+                });
+            }
+        }
+        let application = match &owner {
+            Some(owner) if owner.user != url.user => {
+                if owner.schema != url.schema {
+                    return Err(ConfigError::Contradiction {
+                        one: "DATABASE_OWNER_URL",
+                        other: "DATABASE_URL",
+                        why: "they name different schemas, and the functions would not find their tables",
+                    });
+                }
+                Some(Application {
+                    url: url.clone(),
+                    ceiling: ceiling.ok_or(ConfigError::Missing {
+                        name: "DATABASE_CEILING",
+                        hint: "set it to the number of sessions that the database grants the application",
+                    })?,
+                    guards,
+                })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            owner: owner.unwrap_or(url),
+            application,
+            monitor,
         })
     }
 }
@@ -303,6 +395,14 @@ where
             accepted: format!("a whole number from {least} to {most}"),
         }),
     }
+}
+
+/// A URL in another variable, read like the one in `DATABASE_URL`, whose errors name that.
+fn other_url(name: &'static str) -> Result<Option<DatabaseUrl>, ConfigError> {
+    let url = variable(name).map(SecretString::from);
+    url.map(|url| DatabaseUrl::parse(url.expose_secret()))
+        .transpose()
+        .map_err(|error| ConfigError::OtherUrl(error.to_string().replace("DATABASE_URL", name)))
 }
 
 /// One variable; an empty one counts as not set, as a template's empty parameter means it.

@@ -225,6 +225,26 @@ impl Error {
     /// One line in the log: the class, the chain of causes for whoever must mend it, and the
     /// request that the client can name.
     pub fn log(&self, request_id: &str) {
+        let (status, ..) = self.answer();
+        let (class, cause) = (self.class(), self.causes().join(": "));
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(class, cause, request_id, "{self}");
+        } else if status.is_server_error() {
+            tracing::warn!(class, cause, request_id, "{self}");
+        } else {
+            tracing::debug!(class, request_id, "{self}");
+        }
+    }
+
+    /// The whole of it, for an operator who invoked the function and not through the API: no client
+    /// of the clinic's sees it.
+    pub fn explanation(&self) -> String {
+        let mut parts = vec![self.to_string()];
+        parts.extend(self.causes());
+        parts.join(": ")
+    }
+
+    fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();
         let mut source = self.source();
         while let Some(cause) = source {
@@ -235,15 +255,7 @@ impl Error {
             }
             source = cause.source();
         }
-        let (status, ..) = self.answer();
-        let (class, cause) = (self.class(), causes.join(": "));
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(class, cause, request_id, "{self}");
-        } else if status.is_server_error() {
-            tracing::warn!(class, cause, request_id, "{self}");
-        } else {
-            tracing::debug!(class, request_id, "{self}");
-        }
+        causes
     }
 }
 

@@ -103,7 +103,7 @@ where
                 error.log(&event.context.request_id);
                 lambda_runtime::Diagnostic {
                     error_type: error.class().to_owned(),
-                    error_message: error.to_string(),
+                    error_message: error.explanation(),
                 }
             })
         },

@@ -9,8 +9,9 @@
 //!   what bounds both.
 //! - [`error`]: what goes wrong, and what the client is told.
 //!
-//! [`migrations`] brings the schema up to date. Beside them, pure: [`database_url`] reads Prisma's URL, [`budget`] computes the connection
-//! limit. [`config`] reads the variables, [`clock`] the time.
+//! [`migrations`] brings the schema up to date, [`roles`] those who use it. Beside them, pure:
+//! [`database_url`] reads Prisma's URL, [`budget`] computes the connection limit. [`config`] reads
+//! the variables, [`clock`] the time.
 
 pub mod appointments;
 pub mod budget;
@@ -28,6 +29,7 @@ pub mod page;
 pub mod pool;
 pub mod reader;
 pub mod request;
+pub mod roles;
 mod session;
 #[cfg(feature = "template")]
 pub mod template;

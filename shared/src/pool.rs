@@ -37,6 +37,7 @@ use crate::{
 };
 use connect::Connector;
 pub use connect::connect_for_maintenance;
+pub(crate) use connect::{guards, quote_identifier};
 
 /// By how much the client waits longer for a statement than the server runs it. An answer that
 /// is still missing then is not slow, its connection is dead.

@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use crate::probe::{PATIENCE, Reply, get};
 
+/// The application's connection limit unless a test says otherwise: most of the server's 100 slots.
+pub(crate) const CEILING: u32 = 90;
+
 /// A clinic that is open. Closing it checks that nothing panicked in an environment.
 pub(crate) struct Clinic {
     pub(crate) fleet: Fleet,
@@ -40,7 +43,7 @@ impl Clinic {
         parameters: &str,
         adapt: impl FnOnce(Builder) -> Builder,
     ) -> Self {
-        let url = format!("{}{parameters}", database.url());
+        let url = format!("{}{parameters}", database.application_url());
         let adapt = |fleet: Builder| adapt(fleet.variable("DATABASE_URL", url));
         let fleet = start(&database, adapt).await;
         fleet
@@ -126,7 +129,7 @@ impl Clinic {
     /// The application's sessions, as the server sees them now.
     pub(crate) async fn sessions(&mut self) -> i64 {
         sqlx::query_scalar("select count(*) from pg_stat_activity where usename = $1")
-            .bind(database::CLINIC)
+            .bind(database::APPLICATION)
             .fetch_one(&mut self.admin)
             .await
             .expect("a count")
@@ -163,8 +166,12 @@ async fn start(database: &Database, adapt: impl FnOnce(Builder) -> Builder) -> F
     let binaries = Binaries::shared().await.expect("the functions").clone();
     let fleet = Fleet::builder()
         .binaries(binaries)
-        // Migrations are the owner's, whatever a test does to the functions' URL.
-        .function_variable("migrate", "DATABASE_URL", database.url());
+        .variable("DATABASE_URL", database.application_url())
+        // Migrations are the owner's, and make the application's role as the server is to have it,
+        // whatever a test does to the functions' URL.
+        .function_variable("migrate", "DATABASE_OWNER_URL", database.url())
+        .function_variable("migrate", "DATABASE_URL", database.application_url())
+        .function_variable("migrate", "DATABASE_CEILING", CEILING.to_string());
     adapt(fleet).start().await.expect("a fleet")
 }
 

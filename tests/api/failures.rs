@@ -41,9 +41,13 @@ async fn a_stopped_database_is_503_and_the_environment_serves_again() {
 #[tokio::test]
 async fn a_full_database_is_503() {
     let mut clinic = Clinic::open_with("?pool_timeout=1", |fleet| fleet).await;
-    clinic.sql("alter role clinic connection limit 0").await;
+    clinic
+        .sql("alter role application connection limit 0")
+        .await;
     problem(&clinic.get("/api/doctors").await, 503, "database-busy");
-    clinic.sql("alter role clinic connection limit 1").await;
+    clinic
+        .sql("alter role application connection limit 1")
+        .await;
     assert_eq!(clinic.get("/api/doctors").await.status, 200);
     clinic.close().await;
 }
@@ -70,7 +74,7 @@ async fn a_network_that_swallows_everything_is_503_within_the_deadline() {
     let database = Database::builder().start().await.unwrap();
     let proxy = Proxy::start(database.port()).await.unwrap();
     let url = database
-        .url()
+        .application_url()
         .replace(&database.port().to_string(), &proxy.port().to_string());
     let clinic = Clinic::open_on(database, "", |fleet| {
         fleet
@@ -103,7 +107,7 @@ async fn a_network_that_swallows_everything_is_503_within_the_deadline() {
 async fn wrong_credentials_are_500_misconfigured_and_clear_in_the_log() {
     let database = Database::builder().start().await.unwrap();
     let url = format!(
-        "postgresql://clinic:wrong-secret@127.0.0.1:{}/clinic",
+        "postgresql://application:wrong-secret@127.0.0.1:{}/clinic",
         database.port()
     );
     let clinic = Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fleet::{
     EnvironmentState,
-    database::{CLINIC, Database},
+    database::{APPLICATION, Database},
     proxy::Proxy,
 };
 use http::StatusCode;
@@ -84,7 +84,7 @@ async fn forty_clients_on_a_reserved_concurrency_of_twenty_have_at_most_twenty_s
     assert!(count(200) >= 20, "{statuses:?}");
 
     let log = clinic.database.connections().unwrap();
-    let peak = log.peak(CLINIC);
+    let peak = log.peak(APPLICATION);
     assert!(peak <= 20, "{peak} sessions at once");
     assert!(peak > 1, "the clients did not come together");
     let pools = clinic.logged(UPCOMING, "database pool created").len();
@@ -105,7 +105,7 @@ async fn a_session_that_died_while_the_environment_was_frozen_is_replaced_unnoti
         })
         .await;
         clinic
-            .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'clinic'")
+            .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'application'")
             .await;
         assert_eq!(clinic.get(&path).await.status, 200);
     }
@@ -125,7 +125,7 @@ async fn a_session_long_idle_is_asked_for_a_sign_of_life_and_a_busy_one_is_not()
     let database = Database::builder().start().await.unwrap();
     let proxy = Proxy::start(database.port()).await.unwrap();
     let url = database
-        .url()
+        .application_url()
         .replace(&database.port().to_string(), &proxy.port().to_string());
     let mut clinic = Clinic::open_on(database, "", |fleet| {
         fleet
@@ -191,7 +191,7 @@ async fn several_invocations_at_once_share_one_pool() {
         4
     );
     let log = clinic.database.connections().unwrap();
-    assert!(log.peak(CLINIC) <= 4, "{}", log.peak(CLINIC));
+    assert!(log.peak(APPLICATION) <= 4, "{}", log.peak(APPLICATION));
     clinic.close().await;
 }
 

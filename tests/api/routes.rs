@@ -336,7 +336,9 @@ async fn bad_input_is_400_and_says_what_is_accepted() {
 #[tokio::test]
 async fn health_needs_no_database_and_deep_health_shows_it() {
     let mut clinic = Clinic::open().await;
-    clinic.sql("alter role clinic connection limit 7").await;
+    clinic
+        .sql("alter role application connection limit 7")
+        .await;
     let deep = clinic.get("/api/health?deep=1").await.json();
     assert_eq!(deep["status"], "ok");
     let database = &deep["database"];

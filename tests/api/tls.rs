@@ -48,11 +48,11 @@ async fn server() -> (Database, NamedTempFile) {
 async fn each_mode_encrypts_and_verifies_what_it_says() {
     let (database, authority) = server().await;
     let authority = authority.path().display().to_string();
-    let named = database.url().replace("127.0.0.1", "localhost");
-    let unnamed = database.url();
+    let named = database.application_url().replace("127.0.0.1", "localhost");
+    let unnamed = database.application_url();
     let mut clinic = Clinic::open_on(database, "", |fleet| fleet).await;
     let encrypted = "select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid)
-                     where usename = 'clinic'";
+                     where usename = 'application'";
     for (url, parameters, works) in [
         (&named, "sslmode=disable", Some(false)),
         (&named, "sslmode=prefer", Some(true)),

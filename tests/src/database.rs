@@ -28,7 +28,10 @@ pub use error::Error;
 pub use installation::Version;
 pub use server::Stop;
 
-use account::Account;
+pub(crate) use account::Account;
+pub(crate) use builder::free_port;
+pub(crate) use folder::write_private;
+
 use folder::Folder;
 use installation::Installation;
 use passwords::Passwords;
@@ -40,10 +43,14 @@ use std::path::PathBuf;
 /// The database that the application uses, and the role that owns it.
 pub const CLINIC: &str = "clinic";
 
+/// The role that the functions log in as. The migrations make it.
+pub const APPLICATION: &str = "application";
+
 /// The superuser, and the database that it connects to.
 pub const ADMIN: &str = "postgres";
 
-/// A PostgreSQL server with an empty database `clinic`, owned by an ordinary role `clinic`.
+/// A PostgreSQL server with an empty database `clinic`, owned by an ordinary role `clinic` that may
+/// create roles.
 #[derive(Debug)]
 pub struct Database {
     /// Before `folder`: the server has to be gone when its data is removed.
@@ -52,6 +59,8 @@ pub struct Database {
     installation: Installation,
     account: Account,
     passwords: Passwords,
+    /// A new one each time: the migrations tell it to the server.
+    application_password: String,
     port: u16,
 }
 
@@ -75,13 +84,21 @@ impl Database {
             installation,
             account,
             passwords,
+            application_password: passwords::random(),
             port,
         })
     }
 
-    /// The application's URL, without parameters.
+    /// The owner's URL, without parameters.
     pub fn url(&self) -> String {
         self.url_of(CLINIC, &self.passwords.clinic)
+    }
+
+    /// The application's URL, without parameters, for the functions and for the migrations, which
+    /// make a role of it that can log in.
+    pub fn application_url(&self) -> String {
+        let server = self.server_url(APPLICATION, &self.application_password);
+        format!("{server}/{CLINIC}")
     }
 
     /// The superuser's URL, without parameters. Superusers are exempt from a role's `CONNECTION

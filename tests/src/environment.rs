@@ -38,6 +38,8 @@ pub enum EnvironmentState {
     Busy,
     /// Stopped by SIGSTOP: it runs no instruction until it is used or thawed.
     Frozen,
+    /// Stopped for ever: it is not used again, holds on to what it holds, and ends with the fleet.
+    Vanished,
     /// Its process has ended.
     Gone,
 }
@@ -71,6 +73,8 @@ pub(crate) struct Environment {
 enum Phase {
     Starting,
     Serving,
+    /// Takes no more invocations, runs no more, and has not ended.
+    Vanished,
     /// Takes no more invocations; a signal to end is on its way.
     Ending,
     Gone,
@@ -122,6 +126,7 @@ impl Environment {
         let inner = lock(&self.inner);
         let state = match inner.phase {
             Phase::Gone => EnvironmentState::Gone,
+            Phase::Vanished => EnvironmentState::Vanished,
             _ if inner.frozen => EnvironmentState::Frozen,
             Phase::Starting => EnvironmentState::Starting,
             Phase::Serving if inner.work.load() == 0 => EnvironmentState::Idle,
@@ -211,11 +216,29 @@ impl Environment {
         inner.frozen
     }
 
-    /// Lets the process run. False when it is gone.
+    /// Lets the process run. False when it is gone or has vanished.
     pub(crate) fn thaw(&self) -> bool {
         let mut inner = lock(&self.inner);
+        if inner.phase == Phase::Vanished {
+            return false;
+        }
         inner.frozen = false;
         self.signal(&inner, Signal::SIGCONT)
+    }
+
+    /// Stops the process for ever, with all that it holds, and fails what it was doing. False when
+    /// it is ending or gone.
+    pub(crate) fn vanish(&self) -> bool {
+        let mut inner = lock(&self.inner);
+        if matches!(inner.phase, Phase::Ending | Phase::Gone) {
+            return false;
+        }
+        inner.frozen = self.signal(&inner, Signal::SIGSTOP);
+        inner.phase = Phase::Vanished;
+        let error = "the environment has vanished";
+        let error = InvokeError::platform("Fleet.Vanished", error);
+        inner.work.fail_all(&error);
+        true
     }
 
     /// Ends the process without warning. False when it is gone.
@@ -244,9 +267,10 @@ impl Environment {
         self.finish_reaping(graceful).await;
     }
 
-    /// Sends the first signal; whether it was the one that a process may act upon.
+    /// Sends the first signal; whether it was the one that a process may act upon. One that has
+    /// vanished acts no more.
     fn begin_reaping(&self, inner: &mut Inner) -> bool {
-        let graceful = !inner.extensions.is_empty();
+        let graceful = !inner.extensions.is_empty() && inner.phase != Phase::Vanished;
         let signal = if graceful {
             Signal::SIGTERM
         } else {
@@ -391,7 +415,7 @@ impl Inner {
             // With one slot, whoever started the environment has taken it.
             Phase::Starting => true,
             Phase::Serving => self.work.polls_soon(),
-            Phase::Ending | Phase::Gone => false,
+            Phase::Vanished | Phase::Ending | Phase::Gone => false,
         };
         up && self.work.load() < version.slots()
     }

@@ -134,10 +134,24 @@ impl Fleet {
             .is_some_and(|found| found.freeze())
     }
 
-    /// Lets an environment's process run, used or not. False when it is gone.
+    /// Lets an environment's process run, used or not. False when it is gone or has vanished.
     pub fn thaw(&self, environment: &str) -> bool {
         self.environment(environment)
             .is_some_and(|found| found.thaw())
+    }
+
+    /// Stops an environment's process for ever, as a machine that drops out of sight: it keeps its
+    /// connections, is never used again, and is killed when the fleet ends. What it was doing
+    /// fails. False when it is ending or gone.
+    pub fn vanish(&self, environment: &str) -> bool {
+        self.environment(environment)
+            .is_some_and(|found| found.vanish())
+    }
+
+    /// Does the same to every environment that a function has now; how many that were.
+    pub fn vanish_all(&self, function: &str) -> usize {
+        let environments = self.function(function).live().into_iter();
+        environments.filter(|found| found.vanish()).count()
     }
 
     /// Ends an environment without warning, as a machine that is lost. False when it is gone.

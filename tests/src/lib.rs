@@ -14,6 +14,8 @@
 //! | `runtime_api` | what that process talks to |
 //! | `spawner` | starting processes that end with the fleet |
 //! | [`database`] | PostgreSQL, for `make run` and for each test |
+//! | [`pgbouncer`] | a transaction pooler in front of it |
+//! | [`measure`] | how fast a misbehaving fleet is |
 //! | [`proxy`] | a network between the two, to count and to disturb |
 //! | [`sample`] | a clinic to fill it with |
 //! | `version`, `invocation`, `logs`, `clock`, `sync` | what these share |
@@ -28,6 +30,8 @@ mod function;
 mod gateway;
 mod invocation;
 mod logs;
+pub mod measure;
+pub mod pgbouncer;
 pub mod proxy;
 mod runtime_api;
 pub mod sample;

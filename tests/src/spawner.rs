@@ -15,10 +15,12 @@ use tokio::sync::oneshot;
 /// A child asks the kernel to be killed when its parent dies, and "parent" means the *thread* that
 /// forked it. Tokio's own threads come and go (a blocking thread ends after 10 idle seconds), and
 /// would take healthy environments with them.
+#[derive(Debug)]
 pub(crate) struct Spawner {
     requests: mpsc::Sender<Request>,
 }
 
+#[derive(Debug)]
 struct Request {
     command: Command,
     reply: oneshot::Sender<io::Result<Child>>,

@@ -1,14 +1,16 @@
-//! Brings the schema up to date. Invoked at deployment, with any payload; answers with the schema's
-//! version.
+//! Brings the schema up to date, and the roles of those who use it. Invoked at deployment, with any
+//! payload; answers with the schema's version.
 
 use serde_json::{Value, json};
-use shared::{config::Database, error::Error, migrations};
+use shared::{config::Migration, error::Error, migrations, roles};
 
 fn main() -> Result<(), lambda_runtime::Error> {
     shared::lambda::serve_event(handler)
 }
 
 async fn handler() -> Result<Value, Error> {
-    let version = migrations::run(&Database::from_env()?.url).await?;
+    let config = Migration::from_env()?;
+    let version = migrations::run(&config.owner).await?;
+    roles::set_up(&config).await?;
     Ok(json!({ "schemaVersion": version }))
 }

@@ -307,8 +307,9 @@ fn with_settings<K: Display, V: Display>(
     options.options(settings.iter().map(|(name, value)| (name, value)))
 }
 
-/// What the server holds each session to, as start-up options.
-fn guards(guards: &Guards) -> Vec<(&'static str, String)> {
+/// What the server holds each session to, as start-up options; the migrations make the same the
+/// role's defaults.
+pub(crate) fn guards(guards: &Guards) -> Vec<(&'static str, String)> {
     let milliseconds = |time: Duration| time.as_millis().to_string();
     let seconds = |time: Duration| time.as_secs().to_string();
     let mut settings = vec![
@@ -335,6 +336,6 @@ fn guards(guards: &Guards) -> Vec<(&'static str, String)> {
 }
 
 /// Quotes a name for use in SQL, so that it means itself whatever it holds.
-fn quote_identifier(name: &str) -> String {
+pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

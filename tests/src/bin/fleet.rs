@@ -21,6 +21,10 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How long an environment may be idle before it is reaped. Lambda keeps them for some minutes.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
 
+/// Sessions that the local cluster grants the functions: its 100, less the superuser's, and some
+/// for whoever looks in.
+const CEILING: &str = "90";
+
 /// Every clinic on every machine is the same, so that one can talk about what one sees.
 const SEED: u64 = 1;
 
@@ -105,19 +109,25 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
     })
     .await?;
 
-    let url = match &arguments.database_url {
-        Some(url) => url.clone(),
+    let (owner, application) = match &arguments.database_url {
+        Some(url) => (url.clone(), url.clone()),
         None => {
             eprintln!("starting PostgreSQL");
-            let started = Database::builder().kept("clinic").start().await?;
+            let started = database.insert(Database::builder().kept("clinic").start().await?);
             eprintln!("its data is in {}", started.data_folder().display());
-            database.insert(started).url()
+            // The owner of a cluster that was made before there were roles lacks this.
+            sqlx::raw_sql("alter role clinic createrole")
+                .execute(&mut started.admin().await?)
+                .await?;
+            (started.url(), started.application_url())
         }
     };
 
     let fleet = Fleet::builder()
         .binaries(binaries)
-        .variable("DATABASE_URL", &url)
+        .variable("DATABASE_URL", application)
+        .function_variable("migrate", "DATABASE_OWNER_URL", &owner)
+        .function_variable("migrate", "DATABASE_CEILING", CEILING)
         .idle_limit(IDLE_LIMIT)
         .port(arguments.port)
         .on_log(|line| {
@@ -135,7 +145,7 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
         .invoke("migrate", Value::Null)
         .await
         .map_err(|error| format!("the migrations failed, the line above says why: {error}"))?;
-    fill(arguments.sample, &url).await?;
+    fill(arguments.sample, &owner).await?;
     banner(&fleet)?;
     std::future::pending().await
 }

@@ -14,7 +14,7 @@ const STAND_INS: [&str; 2] = ["postgres", "nobody"];
 
 /// Who runs PostgreSQL's programs and owns its files.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Account {
+pub(crate) struct Account {
     uid: Uid,
     gid: Gid,
     stands_in: bool,
@@ -22,7 +22,7 @@ pub(super) struct Account {
 
 impl Account {
     /// This process's own user, or an unprivileged one when that is root.
-    pub(super) fn current() -> Result<Self, Error> {
+    pub(crate) fn current() -> Result<Self, Error> {
         let uid = Uid::effective();
         if !uid.is_root() {
             return Ok(Self {
@@ -59,14 +59,20 @@ impl Account {
             .env("TZ", "UTC")
             .current_dir("/")
             .stdin(Stdio::null());
-        if self.stands_in {
-            command.uid(self.uid()).gid(self.gid.as_raw());
+        if let Some((uid, gid)) = self.stand_in() {
+            command.uid(uid).gid(gid);
         }
         command
     }
 
+    /// The user and the group that a process has to become to be this user's; none where it is one
+    /// already.
+    pub(crate) fn stand_in(&self) -> Option<(u32, u32)> {
+        self.stands_in.then(|| (self.uid(), self.gid.as_raw()))
+    }
+
     /// Hands a file or a folder to this user.
-    pub(super) fn own(&self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn own(&self, path: &Path) -> Result<(), Error> {
         if !self.stands_in {
             return Ok(());
         }

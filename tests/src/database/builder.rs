@@ -192,7 +192,8 @@ impl Builder {
     }
 }
 
-fn free_port() -> Result<u16, Error> {
+/// A port of 127.0.0.1 that nobody listens on just now.
+pub(crate) fn free_port() -> Result<u16, Error> {
     let mut taken = None;
     for _ in 0..START_ATTEMPTS {
         let port = rand::rng().random_range(PORTS);

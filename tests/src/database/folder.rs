@@ -186,7 +186,7 @@ pub(super) fn copy(from: &Path, to: &Path, account: &Account) -> Result<(), Erro
 }
 
 /// Writes a file that nobody but the account can read, whole or not at all.
-pub(super) fn write_private(path: &Path, text: &str, account: &Account) -> Result<(), Error> {
+pub(crate) fn write_private(path: &Path, text: &str, account: &Account) -> Result<(), Error> {
     let draft = path.with_extension("draft");
     let written = fs::OpenOptions::new()
         .write(true)

@@ -16,19 +16,15 @@ const LENGTH: usize = 32;
 pub(super) struct Passwords {
     /// The superuser's, `postgres`.
     pub(super) admin: String,
-    /// The application's, `clinic`.
+    /// The owner's, `clinic`.
     pub(super) clinic: String,
 }
 
 impl Passwords {
     pub(super) fn random() -> Self {
-        let password = || {
-            let letters = rand::rng().sample_iter(Alphanumeric).take(LENGTH);
-            letters.map(char::from).collect()
-        };
         Self {
-            admin: password(),
-            clinic: password(),
+            admin: random(),
+            clinic: random(),
         }
     }
 
@@ -70,6 +66,12 @@ impl Passwords {
             clinic: lines.next().unwrap_or_default(),
         }
     }
+}
+
+/// A password that nobody had before.
+pub(super) fn random() -> String {
+    let letters = rand::rng().sample_iter(Alphanumeric).take(LENGTH);
+    letters.map(char::from).collect()
 }
 
 fn in_force(data: &Path) -> PathBuf {

@@ -20,7 +20,7 @@ const LOCALE: &str = if cfg!(target_os = "linux") {
 };
 
 /// Raised whenever a template is made differently, so that old ones are no longer used.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Gives the folder its data unless it has some.
 ///
@@ -100,7 +100,7 @@ fn initialise(data: &Path, installation: &Installation, account: &Account) -> Re
         .arg(data)
         .arg("postgres");
     let statements = format!(
-        "create role clinic login password '{}'\ncreate database clinic owner clinic\n",
+        "create role clinic login createrole password '{}'\ncreate database clinic owner clinic\n",
         passwords.clinic
     );
     run(alone, "creating the database clinic", &statements)

@@ -1,0 +1,378 @@
+//! What is measured: one closed loop or burst at a time, each on a fleet that was just started and
+//! a database that nobody else uses.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+use tokio::time::sleep;
+
+use super::load::{self, Tally};
+use crate::database::{self, APPLICATION, ConnectionLog, Database};
+use crate::sample::{self, FIRST_DOCTOR, Size};
+use crate::{Binaries, Dispatch, Fleet, InvokeError, StartError};
+use shared::{clock, database_url::DatabaseUrl, pool};
+
+/// The function that is measured: its answer is the largest.
+const FUNCTION: &str = "appointments-upcoming";
+
+/// All slots of the server.
+const SLOTS: u32 = 100;
+/// The application's: its role's connection limit.
+const CEILING: u32 = 90;
+
+/// Environments of the crowded fleets, which is also the function's reserved concurrency: more
+/// than three times what the database has slots for.
+const CROWD: usize = 300;
+/// Clients of the crowded fleets: more than there are slots, fewer than there are environments.
+const CROWD_CLIENTS: usize = 120;
+/// Clients and environments of the yardstick: so few that every session is retained.
+const RETAINED: usize = 70;
+
+/// How often a fleet is warmed up again before that is given up: a request that is answered before
+/// the last one arrives saves an environment.
+const WARM_UPS: usize = 10;
+/// How long one warm-up of the yardstick lasts.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// How long a fleet's sessions may take to end with it.
+const SETTLING: Duration = Duration::from_secs(30);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One situation of a fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Case {
+    /// 70 clients on 70 environments, all sessions retained; the others are compared with it.
+    Yardstick,
+    /// 120 clients over 300 environments, the one used last first.
+    LastUsedFirst,
+    /// As last-used-first, every transient session closed with its answer.
+    LastUsedFirstClosing,
+    /// 120 clients over 300 environments, any idle one.
+    Any,
+    /// As any, every transient session closed with its answer.
+    AnyClosing,
+    /// 300 simultaneous requests on 300 new environments.
+    Burst,
+}
+
+impl Case {
+    /// In a few words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Yardstick => "70 clients, 70 environments, all retained",
+            Self::LastUsedFirst => "120 clients, 300 environments, last used first",
+            Self::LastUsedFirstClosing => "  the same, closed with each answer",
+            Self::Any => "120 clients, 300 environments, any idle one",
+            Self::AnyClosing => "  the same, closed with each answer",
+            Self::Burst => "300 at once on 300 new environments",
+        }
+    }
+
+    fn dispatch(self, seed: u64) -> Dispatch {
+        match self {
+            Self::Any | Self::AnyClosing => Dispatch::Any { seed },
+            _ => Dispatch::LastUsedFirst,
+        }
+    }
+
+    fn closes_with_each_answer(self) -> bool {
+        matches!(self, Self::LastUsedFirstClosing | Self::AnyClosing)
+    }
+}
+
+/// What came out of one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measurement {
+    /// What was measured.
+    pub case: Case,
+    /// Answers with status 200, per second of the time given; of a burst, until its last answer.
+    pub answers_per_second: f64,
+    /// Half of the answers took at most so long, in milliseconds.
+    pub p50_ms: f64,
+    /// 99 of 100 answers took at most so long, in milliseconds.
+    pub p99_ms: f64,
+    /// The slowest answer, in milliseconds.
+    pub longest_ms: f64,
+    /// How many answers of each kind: a status, for problems with their type.
+    pub answers: BTreeMap<String, u64>,
+    /// Connections that the server was asked for under the load, refused ones included.
+    pub attempts: u64,
+    /// Sessions that it granted.
+    pub sessions: u64,
+    /// The most sessions at once in the fleet's whole life, by the order of the server's log, which may count a session that
+    /// ends and one that begins at the same instant twice.
+    pub peak: usize,
+}
+
+impl Measurement {
+    /// Answers that nobody should get: neither 200 nor 503.
+    pub fn wrong_answers(&self) -> u64 {
+        let right = |kind: &str| kind == "200" || kind.starts_with("503 ");
+        let wrong = self.answers.iter().filter(|(kind, _)| !right(kind));
+        wrong.map(|(_, count)| count).sum()
+    }
+
+    /// Connections asked for, per session granted. None where there was no session.
+    pub fn attempts_per_session(&self) -> Option<f64> {
+        (self.sessions > 0).then(|| self.attempts as f64 / self.sessions as f64)
+    }
+}
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// The database did not start, or what it wrote down cannot be read.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The clinic could not be made.
+    #[error("the clinic could not be made: {0}")]
+    Clinic(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The administrator was not heard.
+    #[error("the database does not answer its administrator: {0}")]
+    Administrator(#[from] sqlx::Error),
+    /// A fleet did not start.
+    #[error(transparent)]
+    Fleet(#[from] StartError),
+    /// The server's log cannot be read.
+    #[error("the server's log cannot be read: {0}")]
+    Log(#[from] io::Error),
+    /// A fleet did not become what is to be measured.
+    #[error("{0}")]
+    WarmUp(String),
+    /// Sessions outlived their fleet.
+    #[error("{0} sessions are still there, long after their fleet ended")]
+    Lingering(i64),
+}
+
+/// Where cases are measured: a database with a small clinic, and what fleets are made of.
+pub struct Stage {
+    database: Database,
+    admin: PgConnection,
+    binaries: Binaries,
+    settings: BTreeMap<String, String>,
+    path: String,
+    time: Duration,
+}
+
+impl Stage {
+    /// Starts a database and fills it. Each closed loop takes `time`; `settings` are variables for
+    /// every function.
+    ///
+    /// # Errors
+    /// [`MeasureError`], when there is no database or no clinic in it.
+    pub async fn build(
+        binaries: Binaries,
+        settings: BTreeMap<String, String>,
+        time: Duration,
+        seed: u64,
+    ) -> Result<Self, MeasureError> {
+        let database = Database::builder().max_connections(SLOTS).start().await?;
+        let admin = database.admin().await?;
+        let stage = Self {
+            database,
+            admin,
+            binaries,
+            settings,
+            path: format!("/api/doctors/{FIRST_DOCTOR}/appointments/upcoming"),
+            time,
+        };
+        stage.fill(seed).await?;
+        Ok(stage)
+    }
+
+    /// The schema, the application's role with its limit, and a small clinic.
+    async fn fill(&self, seed: u64) -> Result<(), MeasureError> {
+        let fleet = self.fleet(Case::Yardstick, seed).await?;
+        fleet
+            .invoke("migrate", Value::Null)
+            .await
+            .map_err(|error: InvokeError| MeasureError::Clinic(error.into()))?;
+        fleet.shutdown().await;
+        let url = DatabaseUrl::parse(&self.database.url())
+            .map_err(|error| MeasureError::Clinic(error.into()))?;
+        let mut connection = pool::connect_for_maintenance(&url)
+            .await
+            .map_err(|error| MeasureError::Clinic(error.into()))?;
+        let now = clock::now().into();
+        sample::generate(&mut connection, Size::Small, seed, now, |_, _| ()).await?;
+        sqlx::Connection::close(connection).await?;
+        Ok(())
+    }
+
+    /// Measures one case on a fleet of its own. The seed decides which of several idle environments
+    /// gets a request, where any may.
+    ///
+    /// # Errors
+    /// [`MeasureError`], when it does not come to a measurement. Bad answers are no error here.
+    pub async fn measure(&mut self, case: Case, seed: u64) -> Result<Measurement, MeasureError> {
+        let life = Bookmark::at_the_end_of(self.database.log_file())?;
+        let fleet = self.fleet(case, seed).await?;
+        let address = fleet.address();
+        match case {
+            Case::Yardstick => {
+                self.bring_up(&fleet, RETAINED).await?;
+                self.retain(&fleet).await?;
+            }
+            Case::Burst => {}
+            _ => self.bring_up(&fleet, CROWD).await?,
+        }
+
+        let loaded = Bookmark::at_the_end_of(self.database.log_file())?;
+        let start = Instant::now();
+        let (tally, time) = match case {
+            Case::Burst => {
+                let tally = load::burst(address, &self.path, CROWD).await;
+                (tally, start.elapsed())
+            }
+            _ => {
+                let clients = match case {
+                    Case::Yardstick => RETAINED,
+                    _ => CROWD_CLIENTS,
+                };
+                let tally = load::closed_loop(address, &self.path, clients, self.time).await;
+                (tally, self.time)
+            }
+        };
+        let loaded = loaded.read()?;
+
+        fleet.shutdown().await;
+        self.settle().await?;
+        let peak = ConnectionLog::parse(&life.read()?).peak(APPLICATION);
+        Ok(measurement(case, &tally, time, &loaded, peak))
+    }
+
+    async fn fleet(&self, case: Case, seed: u64) -> Result<Fleet, MeasureError> {
+        let application = self.database.application_url();
+        let url = format!("{application}?connection_limit=1&pool_timeout=20");
+        let mut fleet = Fleet::builder()
+            .binaries(self.binaries.clone())
+            .variable("DATABASE_URL", url)
+            .function_variable("migrate", "DATABASE_OWNER_URL", self.database.url())
+            .function_variable("migrate", "DATABASE_CEILING", CEILING.to_string())
+            .reserved_concurrency(FUNCTION, CROWD as u32)
+            .dispatch(case.dispatch(seed));
+        for (name, value) in &self.settings {
+            fleet = fleet.variable(name, value);
+        }
+        if case.closes_with_each_answer() {
+            fleet = fleet.variable("DATABASE_LEASE_HOT_MS", "0");
+        }
+        Ok(fleet.start().await?)
+    }
+
+    /// Warms up until every session of the yardstick is retained: one that was opened while
+    /// another was being counted becomes it some seconds later.
+    async fn retain(&mut self, fleet: &Fleet) -> Result<(), MeasureError> {
+        let mut transient = 0;
+        for _ in 0..WARM_UPS {
+            load::closed_loop(fleet.address(), &self.path, RETAINED, WARM_UP).await;
+            transient = self.sessions("%/transient/%").await?;
+            if transient == 0 {
+                return Ok(());
+            }
+        }
+        Err(MeasureError::WarmUp(format!(
+            "{transient} of the yardstick's sessions are still not retained"
+        )))
+    }
+
+    /// Warms up until there are as many environments as wanted, each of which was used.
+    async fn bring_up(&self, fleet: &Fleet, wanted: usize) -> Result<(), MeasureError> {
+        let mut used = 0;
+        for _ in 0..WARM_UPS {
+            load::burst(fleet.address(), &self.path, wanted).await;
+            let environments = fleet.environments(FUNCTION);
+            used = environments.iter().filter(|one| one.served > 0).count();
+            if used >= wanted {
+                return Ok(());
+            }
+        }
+        Err(MeasureError::WarmUp(format!(
+            "only {used} of {wanted} environments came up"
+        )))
+    }
+
+    /// Waits until the fleet's last session has ended: the next fleet must not inherit its slots.
+    async fn settle(&mut self) -> Result<(), MeasureError> {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let sessions = self.sessions("%").await?;
+            if sessions == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(MeasureError::Lingering(sessions));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The application's sessions with such a name, now.
+    async fn sessions(&mut self, name: &str) -> Result<i64, MeasureError> {
+        let count = "select count(*) from pg_stat_activity \
+                     where usename = $1 and application_name like $2";
+        Ok(sqlx::query_scalar(count)
+            .bind(APPLICATION)
+            .bind(name)
+            .fetch_one(&mut self.admin)
+            .await?)
+    }
+
+    /// Ends the database.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn close(self) -> Result<(), MeasureError> {
+        Ok(self.database.shutdown().await?)
+    }
+}
+
+fn measurement(case: Case, tally: &Tally, time: Duration, log: &str, peak: usize) -> Measurement {
+    let milliseconds = |microseconds: u64| microseconds as f64 / 1000.0;
+    // Every connection, also one that was refused before the server knew its role. The
+    // administrator's was there before.
+    let attempts = log
+        .lines()
+        .filter(|line| line.contains(" connection received: "));
+    let attempts = attempts.count() as u64;
+    Measurement {
+        case,
+        answers_per_second: tally.served_in_time as f64 / time.as_secs_f64(),
+        p50_ms: milliseconds(tally.waits.value_at_quantile(0.5)),
+        p99_ms: milliseconds(tally.waits.value_at_quantile(0.99)),
+        longest_ms: milliseconds(tally.waits.max()),
+        answers: tally.answers.clone(),
+        attempts,
+        sessions: ConnectionLog::parse(log).sessions.len() as u64,
+        peak,
+    }
+}
+
+/// A place in a growing file, to read from there later.
+struct Bookmark {
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Bookmark {
+    fn at_the_end_of(path: PathBuf) -> io::Result<Self> {
+        let bytes = fs::metadata(&path)?.len();
+        Ok(Self { path, bytes })
+    }
+
+    fn read(&self) -> io::Result<String> {
+        let mut file = fs::File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.bytes))?;
+        let mut written = Vec::new();
+        file.read_to_end(&mut written)?;
+        Ok(String::from_utf8_lossy(&written).into_owned())
+    }
+}

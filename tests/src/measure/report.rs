@@ -1,0 +1,257 @@
+//! Many runs in few numbers, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::case::{Case, Measurement};
+
+/// Where several runs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The one in the middle; of an even number, the lower of the two.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+}
+
+impl Spread {
+    /// None of nothing.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let median = values[(values.len() - 1) / 2];
+        Some(Self { median, min, max })
+    }
+}
+
+/// One case over all runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// What was measured.
+    pub case: Case,
+    /// Answers with status 200, per second.
+    pub answers_per_second: Spread,
+    /// Answers per second over those of the same run's yardstick; absent where there is none.
+    pub ratio: Option<Spread>,
+    /// Half of the answers took at most so long, in milliseconds.
+    pub p50_ms: Spread,
+    /// 99 of 100 answers took at most so long, in milliseconds.
+    pub p99_ms: Spread,
+    /// The slowest answer, in milliseconds.
+    pub longest_ms: Spread,
+    /// How many answers of each kind, all runs together.
+    pub answers: BTreeMap<String, u64>,
+    /// Connections asked for, per session granted.
+    pub attempts_per_session: Option<Spread>,
+    /// The most sessions at once; see [`Measurement::peak`].
+    pub peak: usize,
+}
+
+/// What was measured, and how.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What decides which idle environment gets a request: run n starts from the seed + n.
+    pub seed: u64,
+    /// How the functions were built.
+    pub profile: String,
+    /// Processors that fleet, clients and database share.
+    pub processors: usize,
+    /// Length of each closed loop.
+    pub seconds: u64,
+    /// Variables that were set for every function.
+    pub settings: BTreeMap<String, String>,
+    /// Every run's measurements, in their order.
+    pub runs: Vec<Vec<Measurement>>,
+}
+
+impl Report {
+    /// Each case over all runs, in the order in which [`Case`] lists them.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let cases = Case::value_variants().iter();
+        cases.filter_map(|case| self.summary(*case)).collect()
+    }
+
+    /// Answers that nobody should have got: neither 200 nor 503.
+    pub fn wrong_answers(&self) -> u64 {
+        let all = self.runs.iter().flatten();
+        all.map(Measurement::wrong_answers).sum()
+    }
+
+    fn summary(&self, case: Case) -> Option<Summary> {
+        let of = |run: &'_ Vec<Measurement>, case| run.iter().find(|one| one.case == case).cloned();
+        let all: Vec<Measurement> = self.runs.iter().filter_map(|run| of(run, case)).collect();
+        let spread = |field: fn(&Measurement) -> f64| Spread::of(all.iter().map(field));
+        let ratios = self.runs.iter().filter_map(|run| {
+            let yardstick = of(run, Case::Yardstick)?;
+            Some(of(run, case)?.answers_per_second / yardstick.answers_per_second)
+        });
+        let mut answers = BTreeMap::new();
+        for (kind, count) in all.iter().flat_map(|one| &one.answers) {
+            *answers.entry(kind.clone()).or_default() += count;
+        }
+        Some(Summary {
+            case,
+            answers_per_second: spread(|one| one.answers_per_second)?,
+            // A burst has no rate to compare: what counts is when its last answer comes.
+            ratio: Spread::of(ratios).filter(|_| case != Case::Burst),
+            p50_ms: spread(|one| one.p50_ms)?,
+            p99_ms: spread(|one| one.p99_ms)?,
+            longest_ms: spread(|one| one.longest_ms)?,
+            answers,
+            attempts_per_session: Spread::of(
+                all.iter().filter_map(Measurement::attempts_per_session),
+            ),
+            peak: all.iter().map(|one| one.peak).max()?,
+        })
+    }
+}
+
+/// A table for a terminal.
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} runs of {} s a loop, functions built as {}, seed {}; {} processors, which functions, database and clients share",
+            self.runs.len(),
+            self.seconds,
+            self.profile,
+            self.seed,
+            self.processors
+        )?;
+        for (name, value) in &self.settings {
+            writeln!(f, "{name}={value}")?;
+        }
+        writeln!(
+            f,
+            "\n{:<48} {:>19} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5}  answers",
+            "", "answers/s", "of yardstick", "p50", "p99", "longest", "attempts", "peak"
+        )?;
+        for summary in self.summaries() {
+            summary.row(f)?;
+        }
+        writeln!(
+            f,
+            "\nanswers/s and the share of the yardstick: median (least-most); waits in seconds: medians, and the longest of all; \
+             attempts: connections asked for per session granted; peak: most sessions by the order of the server's log, in which an end and a beginning at the same instant may cross"
+        )?;
+        let wrong = self.wrong_answers();
+        if wrong > 0 {
+            writeln!(f, "\n!!! {wrong} ANSWERS ARE NEITHER 200 NOR 503 !!!")?;
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    fn row(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with_bounds = |spread: Spread, digits: usize| {
+            let Spread { median, min, max } = spread;
+            format!("{median:.digits$} ({min:.digits$}-{max:.digits$})")
+        };
+        let seconds = |milliseconds: f64| format!("{:.2}", milliseconds / 1000.0);
+        let answers: Vec<String> = self
+            .answers
+            .iter()
+            .map(|(kind, count)| format!("{count} x {kind}"))
+            .collect();
+        writeln!(
+            f,
+            "{:<48} {:>19} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5}  {}",
+            self.case.describe(),
+            with_bounds(self.answers_per_second, 0),
+            self.ratio
+                .map_or("-".to_owned(), |ratio| with_bounds(ratio, 2)),
+            seconds(self.p50_ms.median),
+            seconds(self.p99_ms.median),
+            seconds(self.longest_ms.max),
+            self.attempts_per_session
+                .map_or("-".to_owned(), |attempts| format!("{:.2}", attempts.median)),
+            self.peak,
+            answers.join(", ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measurement(case: Case, answers_per_second: f64, kind: &str) -> Measurement {
+        Measurement {
+            case,
+            answers_per_second,
+            p50_ms: 1.0,
+            p99_ms: 2.0,
+            longest_ms: answers_per_second,
+            answers: BTreeMap::from([(kind.to_owned(), 10)]),
+            attempts: 6,
+            sessions: 2,
+            peak: 90,
+        }
+    }
+
+    fn report(runs: Vec<Vec<Measurement>>) -> Report {
+        Report {
+            seed: 1,
+            profile: "dev".to_owned(),
+            processors: 2,
+            seconds: 1,
+            settings: BTreeMap::new(),
+            runs,
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_one_of_the_same_run() {
+        let run = |yardstick, crowded| {
+            vec![
+                measurement(Case::Yardstick, yardstick, "200"),
+                measurement(Case::Any, crowded, "200"),
+            ]
+        };
+        // The machine was twice as fast in the second run.
+        let report = report(vec![run(100.0, 50.0), run(200.0, 100.0), run(100.0, 20.0)]);
+        let any = report.summary(Case::Any).unwrap();
+        let ratio = Spread {
+            median: 0.5,
+            min: 0.2,
+            max: 0.5,
+        };
+        assert_eq!(any.ratio, Some(ratio));
+        assert_eq!(any.answers_per_second.median, 50.0);
+        assert_eq!(any.answers["200"], 30);
+        assert_eq!(any.attempts_per_session.unwrap().median, 3.0);
+        assert_eq!(report.summaries().len(), 2);
+    }
+
+    #[test]
+    fn without_a_yardstick_there_is_no_ratio() {
+        let report = report(vec![vec![measurement(Case::Any, 1.0, "200")]]);
+        assert_eq!(report.summary(Case::Any).unwrap().ratio, None);
+    }
+
+    #[test]
+    fn answers_that_nobody_should_get_are_shouted() {
+        let quiet = ["200", "503 database-busy", "503 untyped"];
+        let loud = ["500 unexpected", "504 query-timeout", "no answer"];
+        let shouts = |kind| {
+            let report = report(vec![vec![measurement(Case::Any, 1.0, kind)]]);
+            report.to_string().contains("!!! 10 ANSWERS")
+        };
+        assert!(!quiet.into_iter().any(shouts));
+        assert!(loud.into_iter().all(shouts));
+    }
+
+    #[test]
+    fn the_middle_of_an_even_number_was_measured() {
+        let spread = Spread::of([3.0, 1.0, 2.0, 4.0]).unwrap();
+        assert_eq!((spread.median, spread.min, spread.max), (2.0, 1.0, 4.0));
+        assert_eq!(Spread::of([]), None);
+    }
+}
