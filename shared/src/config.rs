@@ -142,6 +142,13 @@ pub fn log_level() -> String {
         .unwrap_or_else(|| "info".to_owned())
 }
 
+/// Whether the sessions are closed when Lambda ends the environment, for which an extension must be
+/// registered: unless `GRACEFUL_SHUTDOWN` is `off`. Without it the server takes the sessions back
+/// when it notices that their client is gone, or when their leases end.
+pub fn graceful_shutdown() -> bool {
+    variable("GRACEFUL_SHUTDOWN").as_deref() != Some("off")
+}
+
 /// How many invocations this environment serves at once: `AWS_LAMBDA_MAX_CONCURRENCY`, which
 /// Lambda Managed Instances set; 1 otherwise. Read as the runtime reads it, for which a value that
 /// is no positive number means 1.
@@ -319,8 +326,10 @@ impl Guards {
 
 /// The terms of leases:
 /// - `DATABASE_LEASE_SHORT_MS`, 50 to 900 000, default 250: how long a transient session may idle;
-/// - `DATABASE_LEASE_LONG`, seconds, default 300: a retained one while the role has plenty of slots;
-/// - `DATABASE_LEASE_CROWDED`, seconds, default 3: the same when the mark is reached;
+/// - `DATABASE_LEASE_LONG`, seconds, default 300: a retained one at most, however rarely its
+///   environment is used;
+/// - `DATABASE_LEASE_CROWDED`, seconds, default 3: the same when the mark is reached, and for an
+///   environment that was never used before;
 /// - `DATABASE_LEASE_SLICE_MS`, 1 to 900 000, default 2000: how long a hot environment keeps a
 ///   transient session before it asks again;
 /// - `DATABASE_LEASE_HOT_MS`, 0 to 900 000, default 250: how recently an environment must have been

@@ -30,8 +30,10 @@ where
     log_to_stdout();
     let function = Arc::new(Function::from_env());
     runtime()?.block_on(async {
-        // Without a registered extension Lambda sends no SIGTERM.
-        spawn_graceful_shutdown_handler(|| POOL.close()).await;
+        if config::graceful_shutdown() {
+            // Without a registered extension Lambda sends no SIGTERM.
+            spawn_graceful_shutdown_handler(|| POOL.close()).await;
+        }
         let answer = move |http: lambda_http::Request| {
             let function = Arc::clone(&function);
             async move {

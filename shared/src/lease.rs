@@ -12,8 +12,12 @@ use rand::RngExt;
 
 /// The first wait of an environment that was refused; see [`backoff`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest wait.
+/// The longest wait of somebody who has just come.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait of somebody who has waited for [`PATIENCE`] or longer.
+const LONGEST_LAST_WAIT: Duration = Duration::from_millis(500);
+/// How long it takes for the one to become the other.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// The longest `application_name`: PostgreSQL's NAMEDATALEN less one.
 const NAME_BYTES: usize = 63;
 /// Of which this many are left to the first part, so that the function's name stays readable.
@@ -24,9 +28,9 @@ const PREFIX_BYTES: usize = 20;
 pub struct Terms {
     /// How long a transient session may sit idle.
     pub short: Duration,
-    /// How long a retained session may sit idle while the role has plenty of slots.
+    /// How long a retained session may sit idle, at most; see [`Terms::asked`].
     pub long: Duration,
-    /// The same when the retained sessions reach the mark.
+    /// The same when the retained sessions reach the mark, or the environment is new.
     pub crowded: Duration,
     /// How long a hot environment keeps a transient session before it asks again.
     pub slice: Duration,
@@ -34,6 +38,17 @@ pub struct Terms {
     pub hot: Duration,
     /// The share of the role's limit, in percent, up to which sessions are retained.
     pub mark: u8,
+}
+
+impl Terms {
+    /// The lease that an environment asks for, by its own rhythm: twice the time it was last left
+    /// alone, so that a session outlives the next pause of the kind. One that was never used
+    /// before, as in a burst or a deployment, may never be used again, and asks for no more than in
+    /// a crowd.
+    pub fn asked(&self, gap: Option<Duration>) -> Duration {
+        let least = self.crowded.min(self.long);
+        gap.map_or(least, |gap| gap.saturating_mul(2).clamp(least, self.long))
+    }
 }
 
 /// What a session was granted.
@@ -61,11 +76,15 @@ impl Lease {
 
 /// How long to wait before connecting again, having been refused so often already: a random part
 /// of 100 ms, doubled each time up to 2 s (full jitter). A refusal costs the server a fork and a
-/// login, so that a crowd that asks quickly keeps the machine from serving whom it let in.
-pub fn backoff(refusals: u32) -> Duration {
+/// login, so that a crowd that asks quickly keeps the machine from serving whom it let in. Whoever
+/// has `waited` long asks more often again, half a second apart at most after 4 s: otherwise each
+/// newcomer, who asks often at first, would get the free slot before them.
+pub fn backoff(refusals: u32, waited: Duration) -> Duration {
+    let share = (waited.as_secs_f64() / PATIENCE.as_secs_f64()).min(1.0);
+    let longest = LONGEST_WAIT - (LONGEST_WAIT - LONGEST_LAST_WAIT).mul_f64(share);
     let most = FIRST_WAIT
         .saturating_mul(1 << refusals.min(10))
-        .min(LONGEST_WAIT);
+        .min(longest);
     rand::rng().random_range(Duration::ZERO..=most)
 }
 
@@ -125,10 +144,32 @@ mod tests {
     fn waits_grow_and_stay_within_bounds() {
         for refusals in 0..40 {
             let most = Duration::from_millis(100 * (1 << refusals.min(5))).min(LONGEST_WAIT);
-            assert!((0..100).all(|_| backoff(refusals) <= most));
+            assert!((0..100).all(|_| backoff(refusals, Duration::ZERO) <= most));
+            let late = Duration::from_secs(9);
+            assert!((0..100).all(|_| backoff(refusals, late) <= LONGEST_LAST_WAIT));
         }
-        let mean = |refusals| (0..1000).map(|_| backoff(refusals)).sum::<Duration>() / 1000;
+        let mean = |refusals| {
+            let waits = (0..1000).map(|_| backoff(refusals, Duration::ZERO));
+            waits.sum::<Duration>() / 1000
+        };
         assert!(mean(4) > mean(0) * 4);
+    }
+
+    #[test]
+    fn an_environment_asks_for_the_lease_that_its_rhythm_needs() {
+        let terms = Terms {
+            short: Duration::from_millis(250),
+            long: Duration::from_secs(300),
+            crowded: Duration::from_secs(3),
+            slice: Duration::from_secs(2),
+            hot: Duration::from_millis(250),
+            mark: 80,
+        };
+        let asked = |gap: Option<u64>| terms.asked(gap.map(Duration::from_secs)).as_secs();
+        assert_eq!(asked(None), 3);
+        assert_eq!(asked(Some(1)), 3);
+        assert_eq!(asked(Some(10)), 20);
+        assert_eq!(asked(Some(4000)), 300);
     }
 
     #[test]

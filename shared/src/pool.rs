@@ -180,23 +180,23 @@ impl Pool {
         deadline: Deadline,
         statement: Statement,
     ) -> Result<Steps, Error> {
-        let hot = self.is_hot();
+        let gap = self.gap();
         let mut until = deadline.within(self.limits.pool_timeout);
         let mut slot = self.slot(until).await?;
         let mut lost = None;
         loop {
             let mut session = match self.idle_session(&mut slot, deadline).await {
                 Some(session) => session,
-                None => self.fresh_session(until).await?,
+                None => self.fresh_session(until, gap).await?,
             };
             // Waiting may have used the time up that a second run would need.
             if let Some(lost) = lost.take_if(|_| !deadline.leaves(self.limits.statement_timeout)) {
-                self.give_back(slot, session, hot, deadline).await;
+                self.give_back(slot, session, gap, deadline).await;
                 return Err(lost);
             }
             let error = match self.run(&mut session, deadline, statement.clone()).await {
                 Ok(steps) => {
-                    self.give_back(slot, session, hot, deadline).await;
+                    self.give_back(slot, session, gap, deadline).await;
                     return Ok(steps);
                 }
                 Err(error) => error,
@@ -276,8 +276,8 @@ impl Pool {
         Some(session)
     }
 
-    async fn fresh_session(&self, until: Instant) -> Result<Session, Error> {
-        let session = self.connector.connect(until).await?;
+    async fn fresh_session(&self, until: Instant, gap: Option<Duration>) -> Result<Session, Error> {
+        let session = self.connector.connect(until, gap).await?;
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(session)
     }
@@ -316,18 +316,20 @@ impl Pool {
         &self,
         mut slot: Object<Slots>,
         mut session: Session,
-        hot: bool,
+        gap: Option<Duration>,
         deadline: Deadline,
     ) {
         *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
         let keep = match session.lease() {
             _ if self.limits.single_use => false,
             Lease::None | Lease::Retained(_) => true,
-            Lease::Transient(_) if !hot => false,
+            // Used a moment ago, the environment will probably be used again in a moment.
+            Lease::Transient(_) if gap.is_none_or(|gap| gap >= self.limits.hot) => false,
             Lease::Transient(_) if session.held() < self.limits.slice => true,
             // A slice is over: one more round trip tells whether there is room for another.
             Lease::Transient(_) => {
-                let room = timeout_at(deadline.instant(), self.connector.count(&mut session)).await;
+                let room =
+                    timeout_at(deadline.instant(), self.connector.count(&mut session, gap)).await;
                 matches!(room, Ok(Ok(room)) if room || matches!(session.lease(), Lease::Retained(_)))
             }
         };
@@ -339,11 +341,10 @@ impl Pool {
         }
     }
 
-    /// Whether this environment was used a moment ago, so that it will probably be used again in a
-    /// moment: what a transient session is kept for.
-    fn is_hot(&self) -> bool {
+    /// How long this environment had been left alone; none when it is used for the first time.
+    fn gap(&self) -> Option<Duration> {
         let used_at = *self.used_at.lock().unwrap_or_else(PoisonError::into_inner);
-        used_at.is_some_and(|then| clock::since(then) < self.limits.hot)
+        used_at.map(clock::since)
     }
 
     async fn close(&self) {

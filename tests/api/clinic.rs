@@ -126,8 +126,10 @@ impl Clinic {
             .unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
 
-    /// The application's sessions, as the server sees them now.
+    /// The application's sessions, as the server sees them now, also inside a transaction, which
+    /// would see them as they were when it first looked.
     pub(crate) async fn sessions(&mut self) -> i64 {
+        self.sql("select pg_stat_clear_snapshot()").await;
         sqlx::query_scalar("select count(*) from pg_stat_activity where usename = $1")
             .bind(database::APPLICATION)
             .fetch_one(&mut self.admin)
@@ -139,9 +141,23 @@ impl Clinic {
     pub(crate) async fn sessions_are_gone(&mut self) {
         let start = Instant::now();
         while self.sessions().await > 0 {
-            assert!(start.elapsed() < PATIENCE, "sessions are left");
+            if start.elapsed() > PATIENCE {
+                let left =
+                    "select string_agg(a::text, E'\\n') from pg_stat_activity a where usename = $1";
+                let left: String = sqlx::query_scalar(left)
+                    .bind(database::APPLICATION)
+                    .fetch_one(&mut self.admin)
+                    .await
+                    .expect("the server's view");
+                panic!("sessions are left:\n{left}");
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// The application's URL, without parameters.
+    pub(crate) fn application_url(&self) -> String {
+        self.database.application_url()
     }
 
     /// The function's structured log lines with this message.

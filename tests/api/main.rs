@@ -7,15 +7,18 @@
 
 mod binaries;
 mod bounded_queries;
+mod ceiling;
 mod clinic;
 mod concurrency;
 mod database;
 mod failures;
 mod faults;
 mod gateway;
+mod guards;
 mod hostile;
 mod lambda;
 mod lifecycle;
+mod managed;
 mod manifest;
 mod paging;
 mod pool;

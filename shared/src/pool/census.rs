@@ -31,12 +31,13 @@ pub(super) struct Census {
 ///   depends on the lock, and so not before it.
 /// - `pg_stat_get_activity` by role is cheaper than the view, and shows a role its own sessions
 ///   without any privilege.
-/// - The lease shrinks from `long`, while less than half of the mark is used, to `crowded` at the
-///   mark: long leases are for quiet times, and slots must come to those that are hot.
-pub(super) fn statement(terms: &Terms, names: &Names) -> String {
+/// - The lease shrinks from what the environment's rhythm asks for (`long` at most), while less than
+///   half of the mark is used, to `crowded` at the mark: long leases are for quiet times, and
+///   slots must come to those that are hot.
+pub(super) fn statement(terms: &Terms, names: &Names, gap: Option<Duration>) -> String {
     let name = quote(&names.retained);
-    let (long, crowded) = (terms.long.as_millis(), terms.crowded.as_millis());
-    let crowded = crowded.min(long);
+    let long = terms.asked(gap).as_millis();
+    let crowded = terms.crowded.as_millis().min(long);
     let mark = terms.mark;
     format!(
         "select n.unlimited, c.counted, c.sessions < n.slots as room, l.length, \

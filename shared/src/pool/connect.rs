@@ -39,10 +39,10 @@ pub(super) struct Connector {
     leases: Option<Leases>,
 }
 
-/// The terms of the leases, and the statement that grants them.
+/// What the statement that grants leases is made of.
 struct Leases {
     terms: Terms,
-    statement: String,
+    names: Names,
     /// That a role without a limit is worth one warning.
     warned: Once,
 }
@@ -87,7 +87,7 @@ impl Connector {
                 let short = config.lease.short.as_millis();
                 let leases = Leases {
                     terms: config.lease,
-                    statement: census::statement(&config.lease, &names),
+                    names,
                     warned: Once::new(),
                 };
                 let lease = [("idle_session_timeout", short)];
@@ -104,15 +104,20 @@ impl Connector {
     }
 
     /// Opens one session before `until`, each attempt in at most `connect_timeout`. While the
-    /// database is full, starting or absent, waits and tries again.
+    /// database is full, starting or absent, waits and tries again. `gap` is how long the
+    /// environment had been left alone; none when it is used for the first time.
     ///
     /// # Errors
     /// The last attempt's, and at once what no waiting mends.
-    pub(super) async fn connect(&self, until: Instant) -> Result<Session, Error> {
+    pub(super) async fn connect(
+        &self,
+        until: Instant,
+        gap: Option<Duration>,
+    ) -> Result<Session, Error> {
         let start = Instant::now();
         let mut refusals = 0;
         loop {
-            let error = match self.attempt(until).await {
+            let error = match self.attempt(until, gap).await {
                 Ok(session) => {
                     if refusals > 0 {
                         let waited_ms = start.elapsed().as_millis();
@@ -126,7 +131,7 @@ impl Connector {
                 }
                 Err(error) => error,
             };
-            let wait = lease::backoff(refusals);
+            let wait = lease::backoff(refusals, start.elapsed());
             refusals += 1;
             if !error.passes_with_time() || Instant::now() + wait >= until {
                 tracing::debug!(attempts = refusals, class = error.class(), "not admitted");
@@ -136,14 +141,14 @@ impl Connector {
         }
     }
 
-    async fn attempt(&self, until: Instant) -> Result<Session, Error> {
+    async fn attempt(&self, until: Instant, gap: Option<Duration>) -> Result<Session, Error> {
         let until = match self.connect_timeout {
             Some(time) => until.min(Instant::now() + time),
             None => until,
         };
         let connection = connect(&self.options, until).await?;
         let mut session = Session::new(connection, self.named_statements);
-        match timeout_at(until, self.count(&mut session)).await {
+        match timeout_at(until, self.count(&mut session, gap)).await {
             Ok(result) => {
                 result.map_err(|error| Error::of_driver(error, Phase::Connecting))?;
                 Ok(session)
@@ -154,14 +159,17 @@ impl Connector {
 
     /// Counts, and retains the session where there is room: one round trip. Answers whether a
     /// session that stays transient may go on for another slice.
-    pub(super) async fn count(&self, session: &mut Session) -> sqlx::Result<bool> {
+    pub(super) async fn count(
+        &self,
+        session: &mut Session,
+        gap: Option<Duration>,
+    ) -> sqlx::Result<bool> {
         let Some(leases) = &self.leases else {
             return Ok(true);
         };
         // Not user input: numbers, and a quoted name from the configuration.
-        let row = session
-            .row(AssertSqlSafe(leases.statement.as_str()))
-            .await?;
+        let statement = census::statement(&leases.terms, &leases.names, gap);
+        let row = session.row(AssertSqlSafe(statement)).await?;
         let census = Census::read(&row, &leases.terms)?;
         session.grant(census.lease);
         if census.unlimited {

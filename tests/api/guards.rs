@@ -1,0 +1,215 @@
+//! What the server holds every session to, and how sessions end.
+
+use std::time::Duration;
+
+use fleet::{Builder, Fleet};
+use sqlx::Row;
+
+use crate::{
+    clinic::{Clinic, problem},
+    probe::{PATIENCE, eventually, get},
+};
+
+/// One route more: a function that has the database sleep.
+const SLEEPER: &str = "
+Resources:
+  Sleeper:
+    Type: AWS::Serverless::Function
+    Metadata: { BuildProperties: { Binary: sleeper } }
+    Properties:
+      Timeout: 29
+      Events:
+        Get: { Type: HttpApi, Properties: { Method: GET, Path: /sleep } }
+";
+
+async fn sleeper(clinic: &Clinic, adapt: impl FnOnce(Builder) -> Builder) -> Fleet {
+    let fleet = Fleet::builder()
+        .template_text(SLEEPER)
+        .binaries(fleet::Binaries::none().with("sleeper", env!("CARGO_BIN_EXE_sleeper")))
+        .variable("DATABASE_URL", clinic.application_url());
+    adapt(fleet).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_statement_that_sleeps_too_long_is_504_and_the_next_request_works() {
+    let clinic = Clinic::open().await;
+    let fleet = sleeper(&clinic, |fleet| {
+        fleet.variable("DATABASE_STATEMENT_TIMEOUT", "1")
+    })
+    .await;
+    assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
+    problem(
+        &get(&fleet, "/sleep?seconds=20").await,
+        504,
+        "query-timeout",
+    );
+    assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
+    assert_eq!(fleet.environments("sleeper").len(), 1);
+    // The same with more time than it sleeps: the limit is what made the difference.
+    let patient = sleeper(&clinic, |fleet| {
+        fleet.variable("DATABASE_STATEMENT_TIMEOUT", "10")
+    })
+    .await;
+    assert_eq!(get(&patient, "/sleep?seconds=1.5").await.status, 200);
+    patient.shutdown().await;
+    fleet.shutdown().await;
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn every_session_carries_its_guards() {
+    let mut clinic = Clinic::open_with("", |fleet| {
+        fleet
+            .variable("DATABASE_STATEMENT_TIMEOUT", "3")
+            .variable("DATABASE_LOCK_TIMEOUT", "1")
+            .variable("DATABASE_KEEPALIVE_IDLE", "31")
+    })
+    .await;
+    // What a session was started with is only its own to see: so it says it itself, in an error.
+    // The role's own view of the server has its name; its limits show in what they do.
+    clinic.get("/api/doctors").await;
+    let name: String = sqlx::query_scalar(
+        "select application_name from pg_stat_activity where application_name like 'headroom/%/doctors/%'",
+    )
+    .fetch_one(&mut clinic.admin)
+    .await
+    .unwrap();
+    assert_eq!(name, "headroom/retained/doctors/$LATEST");
+
+    clinic.sql("begin").await;
+    clinic
+        .sql("lock table doctors in access exclusive mode")
+        .await;
+    problem(&clinic.get("/api/doctors").await, 503, "database-busy");
+    clinic.sql("rollback").await;
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn the_longest_function_name_leaves_lease_and_version_readable() {
+    let mut clinic = Clinic::open().await;
+    let name = "a".repeat(64);
+    let fleet = sleeper(&clinic, |fleet| {
+        fleet
+            .variable("AWS_LAMBDA_FUNCTION_NAME", &name)
+            .version("1234")
+    })
+    .await;
+    assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
+    let shown: Vec<String> = sqlx::query("select application_name from pg_stat_activity")
+        .fetch_all(&mut clinic.admin)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let ours = shown
+        .iter()
+        .find(|name| name.contains("/aaaa"))
+        .unwrap_or_else(|| panic!("{shown:?}"));
+    assert!(
+        ours.len() <= 63 && ours.starts_with("headroom/retained/") && ours.ends_with("/1234"),
+        "{ours}"
+    );
+    fleet.shutdown().await;
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_lease_ends_the_session_of_a_frozen_environment_and_the_next_request_works() {
+    let mut clinic = Clinic::open_with("", |fleet| {
+        fleet
+            .variable("DATABASE_LEASE_LONG", "1")
+            .variable("DATABASE_LEASE_CROWDED", "1")
+    })
+    .await;
+    for _ in 0..2 {
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        eventually("the environment to be frozen", || {
+            let environments = clinic.fleet.environments("doctors");
+            (environments[0].state == fleet::EnvironmentState::Frozen).then_some(())
+        })
+        .await;
+        clinic.sessions_are_gone().await;
+    }
+    // The client knew: nothing was lost, and nothing run again.
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    assert!(
+        clinic
+            .logged("doctors", "a read is run again on a fresh session")
+            .is_empty()
+    );
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn above_the_mark_a_session_is_given_back_with_its_answer() {
+    let mut clinic =
+        Clinic::open_with("", |fleet| fleet.variable("DATABASE_RETENTION_MARK", "0")).await;
+    for _ in 0..2 {
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        clinic.sessions_are_gone().await;
+        // Longer than an environment stays hot.
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+    }
+    let log = clinic.database.connections().unwrap();
+    let ours = log
+        .sessions
+        .iter()
+        .filter(|session| session.application_name.contains("/doctors/"));
+    assert_eq!(ours.count(), 2);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_hot_environment_keeps_its_transient_session_for_a_slice() {
+    let mut clinic = Clinic::open_with("", |fleet| {
+        fleet
+            .variable("DATABASE_RETENTION_MARK", "0")
+            .variable("DATABASE_LEASE_SHORT_MS", "20000")
+            .variable("DATABASE_LEASE_HOT_MS", "20000")
+    })
+    .await;
+    for _ in 0..30 {
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    }
+    let sessions = |clinic: &Clinic| {
+        let log = clinic.database.connections().unwrap();
+        let doctors = |name: &str| name.contains("/doctors/");
+        log.sessions
+            .iter()
+            .filter(|session| doctors(&session.application_name))
+            .count()
+    };
+    // The first answer gave its session back, because nothing said that more would follow.
+    assert_eq!(sessions(&clinic), 2);
+    // The role is full: at the end of its slice the session is given back.
+    clinic
+        .sql("alter role application connection limit 1")
+        .await;
+    let start = std::time::Instant::now();
+    while clinic.sessions().await > 0 {
+        assert!(start.elapsed() < PATIENCE, "the slice never ends");
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    }
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn without_an_extension_a_session_outlives_its_environment_only_for_its_lease() {
+    let mut clinic =
+        Clinic::open_with("", |fleet| fleet.variable("GRACEFUL_SHUTDOWN", "off")).await;
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    let environment = clinic.fleet.environments("doctors")[0].id.clone();
+    assert!(clinic.fleet.reap(&environment).await);
+    clinic.sessions_are_gone().await;
+    // No goodbye: the socket was closed by the kernel.
+    let hooks = clinic.fleet.logs("doctors");
+    assert!(
+        !hooks
+            .iter()
+            .any(|line| line.text.contains("Graceful shutdown")),
+        "{hooks:?}"
+    );
+    clinic.close().await;
+}
