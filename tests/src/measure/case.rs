@@ -37,7 +37,7 @@ const RETAINED: usize = 70;
 
 /// How often a fleet is warmed up again before that is given up: a request that is answered before
 /// the last one arrives saves an environment.
-const WARM_UPS: usize = 10;
+const WARM_UPS: usize = 30;
 /// How long one warm-up of the yardstick lasts.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long a fleet's sessions may take to end with it.
