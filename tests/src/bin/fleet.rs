@@ -16,7 +16,9 @@ use fleet::{
 };
 use serde_json::Value;
 use shared::{clock, database_url::DatabaseUrl, pool};
+use sqlx::PgConnection;
 use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
 
 /// How long an environment may be idle before it is reaped. Lambda keeps them for some minutes.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
@@ -145,24 +147,31 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
         .invoke("migrate", Value::Null)
         .await
         .map_err(|error| format!("the migrations failed, the line above says why: {error}"))?;
-    fill(arguments.sample, &owner).await?;
-    banner(&fleet)?;
+    let doctor = fill(arguments.sample, &owner).await?;
+    banner(&fleet, doctor)?;
     std::future::pending().await
 }
 
-/// Fills an empty clinic, as the role of `url`.
-async fn fill(sample: Sample, url: &str) -> Result<(), Error> {
-    let size = match sample {
-        Sample::Small => Size::Small,
-        Sample::Medium => Size::Medium,
-        Sample::None => return Ok(()),
-    };
-    eprintln!("filling the clinic");
+/// Fills an empty clinic, as the role of `url`. Answers with a doctor to look at: the sample's first
+/// one, or any of a clinic that was there before.
+async fn fill(sample: Sample, url: &str) -> Result<Option<Uuid>, Error> {
     let url = DatabaseUrl::parse(url)?;
     let mut connection = pool::connect_for_maintenance(&url).await?;
+    match sample {
+        Sample::Small => generate(&mut connection, Size::Small).await?,
+        Sample::Medium => generate(&mut connection, Size::Medium).await?,
+        Sample::None => {}
+    }
+    let doctor = "select id from doctors where active order by id <> $1::text::uuid, id limit 1";
+    let doctor = sqlx::query_scalar(doctor).bind(FIRST_DOCTOR.to_string());
+    Ok(doctor.fetch_optional(&mut connection).await?)
+}
+
+async fn generate(connection: &mut PgConnection, size: Size) -> Result<(), Error> {
+    eprintln!("filling the clinic");
     let now = DateTime::from(clock::now());
     let progress = sample::on_stderr("appointments");
-    match sample::generate(&mut connection, size, SEED, now, progress).await? {
+    match sample::generate(connection, size, SEED, now, progress).await? {
         Summary::Already => eprintln!("the database has doctors already and is left as it is"),
         Summary::Generated {
             doctors,
@@ -174,19 +183,17 @@ async fn fill(sample: Sample, url: &str) -> Result<(), Error> {
 }
 
 /// What to do now. Printed when requests are answered, and not before.
-fn banner(fleet: &Fleet) -> io::Result<()> {
+fn banner(fleet: &Fleet, doctor: Option<Uuid>) -> io::Result<()> {
     let url = fleet.url();
     let mut out = io::stdout().lock();
     writeln!(out, "\nHeadroom answers. Paste:\n")?;
     writeln!(out, "  curl '{url}/api/doctors?limit=5'")?;
-    writeln!(
-        out,
-        "  curl '{url}/api/doctors/{FIRST_DOCTOR}/appointments/today'"
-    )?;
-    writeln!(
-        out,
-        "  curl '{url}/api/doctors/{FIRST_DOCTOR}/appointments/upcoming?limit=3'\n"
-    )?;
+    if let Some(doctor) = doctor {
+        let appointments = format!("{url}/api/doctors/{doctor}/appointments");
+        writeln!(out, "  curl '{appointments}/today'")?;
+        writeln!(out, "  curl '{appointments}/upcoming?limit=3'")?;
+    }
+    writeln!(out)?;
     writeln!(out, "Routes:\n")?;
     for route in fleet.routes() {
         writeln!(out, "  {route}")?;
