@@ -10,8 +10,8 @@
 //! - [`error`]: what goes wrong, and what the client is told.
 //!
 //! [`migrations`] brings the schema up to date, [`roles`] those who use it. Beside them, pure:
-//! [`database_url`] reads Prisma's URL, [`budget`] computes the connection limit. [`config`] reads
-//! the variables, [`clock`] the time.
+//! [`database_url`] reads Prisma's URL, [`budget`] computes the connection limit, [`lease`] the
+//! terms on which sessions are kept. [`config`] reads the variables, [`clock`] the time.
 
 pub mod appointments;
 pub mod budget;

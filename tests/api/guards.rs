@@ -57,16 +57,14 @@ async fn a_statement_that_sleeps_too_long_is_504_and_the_next_request_works() {
 }
 
 #[tokio::test]
-async fn every_session_carries_its_guards() {
+async fn a_session_shows_its_lease_and_waits_for_a_lock_only_so_long() {
     let mut clinic = Clinic::open_with("", |fleet| {
+        // The statement's own limit is longer, and would be a 504.
         fleet
             .variable("DATABASE_STATEMENT_TIMEOUT", "3")
             .variable("DATABASE_LOCK_TIMEOUT", "1")
-            .variable("DATABASE_KEEPALIVE_IDLE", "31")
     })
     .await;
-    // What a session was started with is only its own to see: so it says it itself, in an error.
-    // The role's own view of the server has its name; its limits show in what they do.
     clinic.get("/api/doctors").await;
     let name: String = sqlx::query_scalar(
         "select application_name from pg_stat_activity where application_name like 'headroom/%/doctors/%'",
