@@ -50,6 +50,9 @@ pub enum Error {
     /// The session ended in the middle of its work (Prisma's P1017).
     #[error("the session with the database was lost")]
     Closed(#[source] BoxError),
+    /// The commit was sent and not answered: the change was made, or it was not.
+    #[error("the session was lost while the change was being committed")]
+    OutcomeUnknown(#[source] BoxError),
     /// The statement took longer than allowed (57014, or `socket_timeout`; Prisma's P1008).
     #[error("the query took longer than it may")]
     QueryTimeout(#[source] BoxError),
@@ -126,6 +129,15 @@ impl Error {
         matches!(self, Self::Closed(_))
     }
 
+    /// Whether another transaction won a race for locks, or against this one's view of the data: the
+    /// same once more will probably succeed.
+    pub(crate) fn lost_a_race(&self) -> bool {
+        let Self::DatabaseBusy(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        matches!(error.code().as_deref(), Some("40P01" | "40001"))
+    }
+
     /// Whether connecting again in a moment may succeed: the database is full, starting, stopping
     /// or out of reach.
     pub(crate) fn passes_with_time(&self) -> bool {
@@ -146,6 +158,7 @@ impl Error {
             Self::Authentication(_) => "authentication",
             Self::Tls(_) => "tls",
             Self::Closed(_) => "closed",
+            Self::OutcomeUnknown(_) => "outcome-unknown",
             Self::QueryTimeout(_) => "query-timeout",
             Self::InvalidConfiguration(_) => "invalid-configuration",
             Self::Unexpected(_) => "unexpected",
@@ -171,6 +184,11 @@ impl Error {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "database-unreachable",
                 "The database cannot be reached, try again shortly",
+            ),
+            Self::OutcomeUnknown(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "outcome-unknown",
+                "The change may have been made or not: look, or send it again with the same Idempotency-Key",
             ),
             Self::QueryTimeout(_) => (
                 StatusCode::GATEWAY_TIMEOUT,

@@ -5,7 +5,7 @@
 //! - [`lambda`]: `serve`, the runtime around a handler.
 //! - [`request`]: a request's path and query, read and checked; [`page`]: limits and cursors.
 //! - [`doctors`], [`appointments`], [`health`]: row types and queries, a file a table.
-//! - [`reader`]: where queries run; [`pool`]: the environment's one pool behind it; [`deadline`]:
+//! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's one pool behind it; [`deadline`]:
 //!   what bounds both.
 //! - [`error`]: what goes wrong, and what the client is told.
 //!
@@ -33,3 +33,4 @@ pub mod roles;
 mod session;
 #[cfg(feature = "template")]
 pub mod template;
+pub mod transaction;

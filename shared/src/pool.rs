@@ -9,35 +9,35 @@
 
 mod census;
 mod connect;
+mod slots;
+mod transact;
 
 use std::{
-    convert::Infallible,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use deadpool::managed::{
-    self, Manager, Metrics, Object, PoolConfig, QueueMode, RecycleResult, Timeouts,
-};
+use deadpool::managed::{self, Object, PoolConfig, QueueMode, Timeouts};
 use futures_util::future::join_all;
 use once_cell::sync::OnceCell;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    budget, clock,
+    budget,
     config::{self, Function},
     deadline::Deadline,
     error::{Error, Phase},
-    lease::Lease,
+    lease::{Beat, Lease, Rhythm},
     session::{Session, Statement, Steps},
 };
 use connect::Connector;
 pub use connect::connect_for_maintenance;
 pub(crate) use connect::{guards, quote_identifier};
+use slots::{Slot, Slots};
 
 /// By how much the client waits longer for a statement than the server runs it. An answer that
 /// is still missing then is not slow, its connection is dead.
@@ -75,8 +75,7 @@ pub struct Pool {
     slots: managed::Pool<Slots>,
     connector: Connector,
     limits: Limits,
-    /// When the environment last gave a session back.
-    used_at: Mutex<Option<SystemTime>>,
+    rhythm: Mutex<Rhythm>,
     opened: AtomicU64,
     lost: AtomicU64,
 }
@@ -164,7 +163,7 @@ impl Pool {
                 ping_after: config.ping_after,
                 single_use: config.url.single_use_connections,
             },
-            used_at: Mutex::new(None),
+            rhythm: Mutex::default(),
             opened: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         })
@@ -180,23 +179,23 @@ impl Pool {
         deadline: Deadline,
         statement: Statement,
     ) -> Result<Steps, Error> {
-        let gap = self.gap();
+        let beat = self.rhythm().begin(self.limits.hot);
         let mut until = deadline.within(self.limits.pool_timeout);
         let mut slot = self.slot(until).await?;
         let mut lost = None;
         loop {
             let mut session = match self.idle_session(&mut slot, deadline).await {
                 Some(session) => session,
-                None => self.fresh_session(until, gap).await?,
+                None => self.fresh_session(until, beat).await?,
             };
             // Waiting may have used the time up that a second run would need.
             if let Some(lost) = lost.take_if(|_| !deadline.leaves(self.limits.statement_timeout)) {
-                self.give_back(slot, session, gap, deadline).await;
+                self.give_back(&mut slot, session, beat, deadline).await;
                 return Err(lost);
             }
             let error = match self.run(&mut session, deadline, statement.clone()).await {
                 Ok(steps) => {
-                    self.give_back(slot, session, gap, deadline).await;
+                    self.give_back(&mut slot, session, beat, deadline).await;
                     return Ok(steps);
                 }
                 Err(error) => error,
@@ -276,8 +275,8 @@ impl Pool {
         Some(session)
     }
 
-    async fn fresh_session(&self, until: Instant, gap: Option<Duration>) -> Result<Session, Error> {
-        let session = self.connector.connect(until, gap).await?;
+    async fn fresh_session(&self, until: Instant, beat: Beat) -> Result<Session, Error> {
+        let session = self.connector.connect(until, beat).await?;
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(session)
     }
@@ -289,20 +288,33 @@ impl Pool {
         deadline: Deadline,
         statement: Statement,
     ) -> Result<Steps, Error> {
+        let work = async {
+            self.connector.begin_reading(session).await?;
+            let steps = session.run(statement).await?;
+            self.connector.end_reading(session).await?;
+            Ok(steps)
+        };
+        let work = async {
+            work.await
+                .map_err(|error| Error::of_driver(error, Phase::Running))
+        };
+        self.within_limits(deadline, work).await
+    }
+
+    /// Ends work that takes longer than the client waits, or than the deadline leaves.
+    async fn within_limits<T>(
+        &self,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let limit = self
             .limits
             .socket_timeout
             .unwrap_or(self.limits.statement_timeout + STATEMENT_GRACE);
-        let work = async {
-            self.connector.begin(session).await?;
-            let steps = session.run(statement).await?;
-            self.connector.end(session).await?;
-            Ok(steps)
-        };
         let until = deadline.within(Some(limit));
         match timeout_at(until, work).await {
-            Ok(result) => result.map_err(|error| Error::of_driver(error, Phase::Running)),
-            // This says nothing about the session: the statement began late.
+            Ok(result) => result,
+            // This says nothing about the session: the work began late.
             Err(elapsed) if until == deadline.instant() => Err(Error::QueryTimeout(elapsed.into())),
             // The server's own limit is shorter, and should have ended the statement by now:
             // nobody is there any more.
@@ -314,23 +326,28 @@ impl Pool {
     /// goodbye: its slot at the server is free then before the answer is on its way.
     async fn give_back(
         &self,
-        mut slot: Object<Slots>,
+        slot: &mut Slot,
         mut session: Session,
-        gap: Option<Duration>,
+        beat: Beat,
         deadline: Deadline,
     ) {
-        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
+        self.rhythm().end();
         let keep = match session.lease() {
             _ if self.limits.single_use => false,
             Lease::None | Lease::Retained(_) => true,
-            // Used a moment ago, the environment will probably be used again in a moment.
-            Lease::Transient(_) if gap.is_none_or(|gap| gap >= self.limits.hot) => false,
+            Lease::Transient(_) if !beat.hot => false,
             Lease::Transient(_) if session.held() < self.limits.slice => true,
             // A slice is over: one more round trip tells whether there is room for another.
             Lease::Transient(_) => {
-                let room =
-                    timeout_at(deadline.instant(), self.connector.count(&mut session, gap)).await;
-                matches!(room, Ok(Ok(room)) if room || matches!(session.lease(), Lease::Retained(_)))
+                let count = self.connector.count(&mut session, beat.gap);
+                let renewed = match timeout_at(deadline.instant(), count).await {
+                    Ok(Ok(room)) => room || matches!(session.lease(), Lease::Retained(_)),
+                    _ => false,
+                };
+                if !renewed {
+                    self.rhythm().give_way();
+                }
+                renewed
             }
         };
         if keep {
@@ -341,10 +358,8 @@ impl Pool {
         }
     }
 
-    /// How long this environment had been left alone; none when it is used for the first time.
-    fn gap(&self) -> Option<Duration> {
-        let used_at = *self.used_at.lock().unwrap_or_else(PoisonError::into_inner);
-        used_at.map(clock::since)
+    fn rhythm(&self) -> MutexGuard<'_, Rhythm> {
+        self.rhythm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn close(&self) {
@@ -356,26 +371,5 @@ impl Pool {
             .filter_map(|slot| slot.0)
             .map(Session::close);
         join_all(goodbyes).await;
-    }
-}
-
-/// The right to hold one session, and the session while nobody uses it.
-#[derive(Debug)]
-struct Slot(Option<Session>);
-
-/// Makes empty slots: what deadpool counts is the right, not the connection.
-#[derive(Debug)]
-struct Slots;
-
-impl Manager for Slots {
-    type Type = Slot;
-    type Error = Infallible;
-
-    async fn create(&self) -> Result<Slot, Infallible> {
-        Ok(Slot(None))
-    }
-
-    async fn recycle(&self, _: &mut Slot, _: &Metrics) -> RecycleResult<Infallible> {
-        Ok(())
     }
 }

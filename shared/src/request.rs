@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     pool::{LazyPool, Pool, Statistics},
     reader::Reader,
+    transaction::Change,
 };
 
 /// What a handler answers.
@@ -87,6 +88,14 @@ impl Request {
     /// [`Error::InvalidConfiguration`] where the pool cannot be made.
     pub fn reader(&self) -> Result<Reader, Error> {
         Ok(Reader::new(self.pool()?, self.deadline))
+    }
+
+    /// Makes a change in one transaction, within the invocation's deadline.
+    ///
+    /// # Errors
+    /// The change's own, and any of [`Error`]'s database classes.
+    pub async fn write<C: Change>(&self, change: &C) -> Result<C::Outcome, Error> {
+        self.pool()?.write(self.deadline, change).await
     }
 
     /// What the environment's pool holds.

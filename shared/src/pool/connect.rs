@@ -13,14 +13,14 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::census::{self, Census};
 use crate::{
     config::{self, ConfigError, Function, Guards},
     database_url::{DatabaseUrl, Host, TlsMode},
     error::{Error, Phase},
-    lease::{self, Names, Terms},
+    lease::{self, Beat, Names, Terms},
     session::Session,
 };
 
@@ -29,10 +29,10 @@ pub(super) struct Connector {
     options: PgConnectOptions,
     connect_timeout: Option<Duration>,
     named_statements: bool,
-    /// Behind a transaction pooler each piece of work is a transaction of its own, opened with
+    /// Behind a transaction pooler each piece of work is a transaction of its own that begins with
     /// these statements: what is set ends with it, and never reaches the next client of the
     /// pooler's server connection.
-    begin: Option<String>,
+    local_settings: Option<String>,
     /// What decides about a session's lease. Absent where there is nothing to decide: behind a
     /// pooler, whose server sessions must not get one, and where every session is closed after
     /// one use.
@@ -70,12 +70,12 @@ impl Connector {
             &function.version,
         );
         let options = options(url)?.application_name(&names.transient);
-        let (options, begin, leases) = if url.pgbouncer {
-            let begin = format!(
-                "begin read only; set local statement_timeout = {}; set local search_path = {search_path}",
+        let (options, local_settings, leases) = if url.pgbouncer {
+            let settings = format!(
+                "set local statement_timeout = {}; set local search_path = {search_path}",
                 config.guards.statement_timeout.as_millis()
             );
-            (options, Some(begin), None)
+            (options, Some(settings), None)
         } else {
             // Start-up options cost no round trip.
             let mut settings = guards(&config.guards);
@@ -98,26 +98,24 @@ impl Connector {
             options: with_settings(options, &url.options),
             connect_timeout: url.connect_timeout,
             named_statements: !url.pgbouncer && url.statement_cache_size > 0,
-            begin,
+            local_settings,
             leases,
         })
     }
 
     /// Opens one session before `until`, each attempt in at most `connect_timeout`. While the
-    /// database is full, starting or absent, waits and tries again. `gap` is how long the
-    /// environment had been left alone; none when it is used for the first time.
+    /// database is full, starting or absent, waits and tries again.
     ///
     /// # Errors
     /// The last attempt's, and at once what no waiting mends.
-    pub(super) async fn connect(
-        &self,
-        until: Instant,
-        gap: Option<Duration>,
-    ) -> Result<Session, Error> {
+    pub(super) async fn connect(&self, until: Instant, beat: Beat) -> Result<Session, Error> {
         let start = Instant::now();
         let mut refusals = 0;
+        if !beat.courtesy.is_zero() {
+            sleep_until(until.min(start + beat.courtesy)).await;
+        }
         loop {
-            let error = match self.attempt(until, gap).await {
+            let error = match self.attempt(until, beat.gap).await {
                 Ok(session) => {
                     if refusals > 0 {
                         let waited_ms = start.elapsed().as_millis();
@@ -183,21 +181,32 @@ impl Connector {
         Ok(census.room)
     }
 
-    /// What precedes a piece of work; nothing on a direct connection.
-    pub(super) async fn begin(&self, session: &mut Session) -> sqlx::Result<()> {
-        if let Some(begin) = &self.begin {
-            // Not user input: a number, and a quoted identifier from the configuration.
-            session.command(AssertSqlSafe(begin.as_str())).await?;
+    /// What precedes a statement that reads; nothing on a direct connection.
+    pub(super) async fn begin_reading(&self, session: &mut Session) -> sqlx::Result<()> {
+        match &self.local_settings {
+            Some(_) => self.begin(session, "begin read only").await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// What follows a piece of work; nothing on a direct connection.
-    pub(super) async fn end(&self, session: &mut Session) -> sqlx::Result<()> {
-        if self.begin.is_some() {
-            session.command("commit").await?;
+    /// What follows a statement that reads; nothing on a direct connection.
+    pub(super) async fn end_reading(&self, session: &mut Session) -> sqlx::Result<()> {
+        match &self.local_settings {
+            Some(_) => session.command("commit").await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Begins a transaction that may write, in one round trip.
+    pub(super) async fn begin_writing(&self, session: &mut Session) -> sqlx::Result<()> {
+        self.begin(session, "begin").await
+    }
+
+    async fn begin(&self, session: &mut Session, begin: &str) -> sqlx::Result<()> {
+        let settings = self.local_settings.as_deref().unwrap_or_default();
+        // Not user input: a number, and a quoted identifier from the configuration.
+        let statements = AssertSqlSafe(format!("{begin}; {settings}"));
+        session.command(statements).await
     }
 }
 

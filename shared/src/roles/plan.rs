@@ -11,12 +11,17 @@ use crate::{
     pool::guards,
 };
 
-/// What the functions do with which table, and nothing else: all of them only read. The
-/// migrations' own list is not among them.
-const PRIVILEGES: [(&str, &[&str]); 3] = [
-    ("appointments", &["select"]),
-    ("doctors", &["select"]),
-    ("patients", &["select"]),
+/// What the functions do with which table, and nothing else: nobody rewrites an audit trail or
+/// removes a patient. The migrations' own list is not among them. Locking a doctor's row, so that
+/// bookings wait for each other, takes the right to update it.
+const PRIVILEGES: [(&str, &[&str]); 7] = [
+    ("appointment_changes", &["insert"]),
+    ("appointments", &["insert", "select", "update"]),
+    ("doctors", &["select", "update"]),
+    ("idempotency_keys", &["delete", "insert", "select"]),
+    ("patients", &["insert", "select", "update"]),
+    ("time_off", &["delete", "insert", "select"]),
+    ("working_hours", &["delete", "insert", "select"]),
 ];
 
 /// Sessions of the monitor's role: a scheduled look, one that overlaps it, and somebody who is

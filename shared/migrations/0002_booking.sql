@@ -1,0 +1,104 @@
+-- Booking: who may log in, when a doctor works, what was changed by whom, and requests that are sent twice.
+-- It only adds, with defaults: a version of the functions that knows nothing of it goes on working beside the new one.
+
+-- Who a doctor or a patient is at the identity provider: what its tokens hold as their subject. Null: nobody logs in as
+-- them. Unique, because a subject is one person.
+alter table doctors add column subject text;
+alter table doctors add constraint doctors_subject_unique unique (subject);
+alter table doctors add constraint doctors_subject_length check (char_length(subject) between 1 and 255);
+
+-- How long a visit is unless somebody says otherwise: the length of the slots that are offered.
+alter table doctors add column slot_minutes integer not null default 30;
+alter table doctors add constraint doctors_slot_minutes_range check (slot_minutes between 5 and 480);
+
+alter table patients add column subject text;
+alter table patients add constraint patients_subject_unique unique (subject);
+alter table patients add constraint patients_subject_length check (char_length(subject) between 1 and 255);
+
+-- Patients are found by any part of a name or of a phone number, however that is punctuated. Trigrams serve parts of
+-- three characters and more; the extension is trusted, like btree_gist.
+create extension if not exists pg_trgm;
+create index patients_name_trigrams on patients using gin (lower(full_name) gin_trgm_ops);
+create index patients_phone_trigrams on patients using gin (regexp_replace(phone, '[^0-9]', '', 'g') gin_trgm_ops);
+-- Two characters are no trigram: there the beginning of the name is searched, in any collation.
+create index patients_name_prefix on patients (lower(full_name) text_pattern_ops);
+-- Pages of a search go on from (full_name, id).
+create index patients_by_name on patients (full_name, id);
+
+-- Counts the changes of an appointment. Its audit trail has a row for each.
+alter table appointments add column revision integer not null default 1;
+-- Why it was cancelled, in the words of whoever did.
+alter table appointments add column cancel_reason text;
+alter table appointments add constraint appointments_cancel_reason_length check (char_length(cancel_reason) <= 500);
+
+-- The hours of an ordinary week in the doctor's own time zone, several a day where there is a break. A doctor without
+-- any is not offered and is booked by staff alone.
+create table working_hours (
+    doctor_id uuid not null references doctors (id) on delete cascade,
+    -- ISO 8601: Monday is 1.
+    weekday smallint not null,
+    opens time not null,
+    -- 24:00 is the end of the day, which this type can hold.
+    closes time not null,
+    primary key (doctor_id, weekday, opens),
+    constraint working_hours_weekday_range check (weekday between 1 and 7),
+    constraint working_hours_close_after_open check (closes > opens),
+    constraint working_hours_no_overlap exclude using gist (
+        doctor_id with =,
+        weekday with =,
+        int4range(extract(epoch from opens)::integer, extract(epoch from closes)::integer) with &&
+    )
+);
+
+-- Holidays, illness, training: the doctor is away although the week says otherwise.
+create table time_off (
+    id uuid primary key default gen_random_uuid(),
+    doctor_id uuid not null references doctors (id) on delete cascade,
+    starts_at timestamptz not null,
+    ends_at timestamptz not null,
+    reason text not null default '',
+    constraint time_off_end_after_start check (ends_at > starts_at),
+    constraint time_off_reason_length check (char_length(reason) <= 500)
+);
+
+-- "Is the doctor away between these two moments?"
+create index time_off_by_doctor on time_off using gist (doctor_id, tstzrange(starts_at, ends_at, '[)'));
+
+-- Who changed what and when. The number of the change is part of the key: changes of one appointment wait for each
+-- other at its row, so the numbers have no gap, and the order is right also when clocks are not.
+create table appointment_changes (
+    appointment_id uuid not null references appointments (id) on delete restrict,
+    revision integer not null,
+    -- The moment itself, not the transaction's beginning, which may lie before that of an earlier change.
+    changed_at timestamptz not null default clock_timestamp(),
+    actor_role text not null,
+    actor_subject text not null,
+    action text not null,
+    -- What the change touched, as it was; null for a booking.
+    before jsonb,
+    -- The same, as it is now.
+    after jsonb not null,
+    primary key (appointment_id, revision),
+    constraint appointment_changes_action_known check (action in ('booked', 'changed', 'cancelled')),
+    constraint appointment_changes_role_known check (actor_role in ('staff', 'doctor', 'patient'))
+);
+
+-- Answers to requests that carried an Idempotency-Key, so that one that is sent again is answered again and not done
+-- again. Written in the transaction of the work itself: there is no moment at which one exists without the other.
+create table idempotency_keys (
+    subject text not null,
+    route text not null,
+    key text not null,
+    -- SHA-256 of the request's body: the same key with another body is a mistake.
+    fingerprint bytea not null,
+    status smallint not null,
+    -- Location and the like, as an object of strings.
+    headers jsonb not null,
+    body text not null,
+    created_at timestamptz not null default now(),
+    primary key (subject, route, key),
+    constraint idempotency_keys_key_length check (char_length(key) between 1 and 255)
+);
+
+-- What is older than a day is purged, the oldest first.
+create index idempotency_keys_by_age on idempotency_keys (created_at);

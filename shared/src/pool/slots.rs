@@ -1,0 +1,28 @@
+//! What deadpool counts: the right to hold a session, not the session.
+
+use std::convert::Infallible;
+
+use deadpool::managed::{Manager, Metrics, RecycleResult};
+
+use crate::session::Session;
+
+/// The right to hold one session, and the session while nobody uses it.
+#[derive(Debug)]
+pub(super) struct Slot(pub(super) Option<Session>);
+
+/// Makes empty slots.
+#[derive(Debug)]
+pub(super) struct Slots;
+
+impl Manager for Slots {
+    type Type = Slot;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<Slot, Infallible> {
+        Ok(Slot(None))
+    }
+
+    async fn recycle(&self, _: &mut Slot, _: &Metrics) -> RecycleResult<Infallible> {
+        Ok(())
+    }
+}

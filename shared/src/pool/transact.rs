@@ -1,0 +1,164 @@
+//! Changes on the pool: begin, commit or roll back, and when a transaction is run once more.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::timeout_at;
+
+use super::{Pool, STATEMENT_GRACE};
+use crate::{
+    deadline::Deadline,
+    error::{Error, Phase},
+    session::Session,
+    transaction::{Change, Transaction},
+};
+
+/// A transaction that did not commit, or of which it is not known.
+struct Abandoned {
+    error: Error,
+    /// The session, where it was rolled back and is as good as before.
+    session: Option<Session>,
+}
+
+impl Abandoned {
+    fn with(error: Error, session: Session) -> Self {
+        Self {
+            error,
+            session: Some(session),
+        }
+    }
+
+    async fn closing(error: Error, session: Session) -> Self {
+        session.close().await;
+        Self {
+            error,
+            session: None,
+        }
+    }
+
+    /// Whether the same once more may succeed: nothing was committed, and what was in the way is
+    /// probably gone.
+    fn worth_another_run(&self) -> bool {
+        self.error.lost_the_session() || self.error.lost_a_race()
+    }
+}
+
+impl Pool {
+    /// Makes a change in one transaction. It is made once more, provided that a whole statement
+    /// time-out is left before the deadline, where the session was lost before the commit was sent
+    /// (then nothing of it happened), and where another transaction won a race (40P01, 40001).
+    ///
+    /// As a whole it may take as long as one statement may.
+    ///
+    /// # Errors
+    /// The change's own; any of [`Error`]'s database classes;
+    /// [`Error::OutcomeUnknown`] where the commit was sent and not answered.
+    pub(crate) async fn write<C: Change>(
+        &self,
+        deadline: Deadline,
+        change: &C,
+    ) -> Result<C::Outcome, Error> {
+        let beat = self.rhythm().begin(self.limits.hot);
+        let mut until = deadline.within(self.limits.pool_timeout);
+        let mut slot = self.slot(until).await?;
+        let mut again = true;
+        loop {
+            let session = match self.idle_session(&mut slot, deadline).await {
+                Some(session) => session,
+                None => self.fresh_session(until, beat).await?,
+            };
+            let abandoned = match self.transact(session, deadline, change).await {
+                Ok((session, outcome)) => {
+                    self.give_back(&mut slot, session, beat, deadline).await;
+                    return Ok(outcome);
+                }
+                Err(abandoned) => abandoned,
+            };
+            let run_again = std::mem::take(&mut again)
+                && abandoned.worth_another_run()
+                && deadline.leaves(self.limits.statement_timeout);
+            if abandoned.error.lost_the_session() {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                // What ended this session has probably ended the idle ones too.
+                self.slots.retain(|_, _| false);
+            }
+            match abandoned.session {
+                Some(mut session) if run_again => {
+                    session.rest();
+                    slot.0 = Some(session);
+                }
+                Some(session) => self.give_back(&mut slot, session, beat, deadline).await,
+                None => {}
+            }
+            if !run_again {
+                return Err(abandoned.error);
+            }
+            tracing::info!(
+                class = abandoned.error.class(),
+                "a transaction is run again"
+            );
+            until = deadline.within(self.limits.pool_timeout);
+        }
+    }
+
+    async fn transact<C: Change>(
+        &self,
+        session: Session,
+        deadline: Deadline,
+        change: &C,
+    ) -> Result<(Session, C::Outcome), Abandoned> {
+        let mut transaction = Transaction::new(session);
+        let work = async {
+            self.connector
+                .begin_writing(transaction.session())
+                .await
+                .map_err(|error| Error::of_driver(error, Phase::Running))?;
+            change.make(&mut transaction).await
+        };
+        let outcome = self.within_limits(deadline, work).await;
+        let failed = transaction.failed();
+        let session = transaction.into_session();
+        match outcome {
+            Ok(outcome) if !failed => self.commit(session, deadline, outcome).await,
+            Ok(_) => {
+                let defect = "a change went on after one of its statements had failed";
+                Err(Abandoned::closing(Error::Unexpected(defect.into()), session).await)
+            }
+            // Cut off in the middle, the session may still be at work on a statement.
+            Err(error @ (Error::QueryTimeout(_) | Error::Closed(_))) => {
+                Err(Abandoned::closing(error, session).await)
+            }
+            Err(error) => Err(self.roll_back(session, deadline, error).await),
+        }
+    }
+
+    async fn commit<T>(
+        &self,
+        mut session: Session,
+        deadline: Deadline,
+        outcome: T,
+    ) -> Result<(Session, T), Abandoned> {
+        let commit = async {
+            let commit = session.command("commit").await;
+            commit.map_err(|error| Error::of_driver(error, Phase::Running))
+        };
+        match self.within_limits(deadline, commit).await {
+            Ok(()) => Ok((session, outcome)),
+            // The server's own word that it rolled back, because a race was lost at the last moment.
+            Err(error @ Error::DatabaseBusy(_)) => Err(Abandoned::with(error, session)),
+            Err(error) => {
+                let unknown = Error::OutcomeUnknown(error.into());
+                Err(Abandoned::closing(unknown, session).await)
+            }
+        }
+    }
+
+    /// Waits for the server's word: a transaction that is only forgotten would hold its locks for
+    /// as long as the environment is frozen.
+    async fn roll_back(&self, mut session: Session, deadline: Deadline, error: Error) -> Abandoned {
+        let until = deadline.within(Some(STATEMENT_GRACE));
+        match timeout_at(until, session.command("rollback")).await {
+            Ok(Ok(())) => Abandoned::with(error, session),
+            Ok(Err(_)) | Err(_) => Abandoned::closing(error, session).await,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Where changes run: one short transaction on one session.
+
+use futures_util::{
+    FutureExt, TryFutureExt, future,
+    future::BoxFuture,
+    stream::{self, BoxStream, StreamExt},
+};
+use sqlx::{
+    Describe, Either, Execute, Executor, Postgres, SqlStr,
+    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+};
+
+use crate::{
+    error::Error,
+    session::{Session, Statement, Steps},
+};
+
+/// A change to the database, made in one transaction: all of it or nothing.
+///
+/// It is a value and not a closure, because it may have to be made twice: where the session is lost
+/// before the commit, or another transaction won a race. So it takes nothing with it that a first
+/// attempt would use up.
+pub trait Change: Sync {
+    /// What came of it.
+    type Outcome: Send;
+
+    /// Makes the change. An error rolls everything back.
+    fn make(
+        &self,
+        db: &mut Transaction,
+    ) -> impl Future<Output = Result<Self::Outcome, Error>> + Send;
+}
+
+/// An open transaction: an executor of sqlx, so that the same free functions run on it as on a
+/// [`crate::reader::Reader`].
+#[derive(Debug)]
+pub struct Transaction {
+    session: Session,
+    failed: bool,
+}
+
+impl Transaction {
+    pub(crate) fn new(session: Session) -> Self {
+        Self {
+            session,
+            failed: false,
+        }
+    }
+
+    pub(crate) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    pub(crate) fn into_session(self) -> Session {
+        self.session
+    }
+
+    /// Whether a statement failed, after which the server only rolls back, also when it is told to
+    /// commit, and says so nowhere but in the text of its answer.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    async fn run(&mut self, statement: sqlx::Result<Statement>) -> sqlx::Result<Steps> {
+        let steps = match statement {
+            Ok(statement) => self.session.run(statement).await,
+            Err(error) => Err(error),
+        };
+        self.failed |= steps.is_err();
+        steps
+    }
+}
+
+impl<'c> Executor<'c> for &'c mut Transaction {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>
+    where
+        'c: 'e,
+        E: Execute<'q, Postgres>,
+        'q: 'e,
+        E: 'q,
+    {
+        self.run(Statement::of(query))
+            .map_ok(|steps| stream::iter(steps.into_iter().map(Ok)))
+            .try_flatten_stream()
+            .boxed()
+    }
+
+    fn fetch_optional<'e, 'q, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: Execute<'q, Postgres>,
+        'q: 'e,
+        E: 'q,
+    {
+        self.run(Statement::of(query))
+            .map_ok(|steps| steps.into_iter().find_map(Either::right))
+            .boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        _: SqlStr,
+        _: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'c: 'e,
+    {
+        unsupported("prepares and runs a statement in one go")
+    }
+
+    fn describe<'e>(self, _: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        unsupported("describes no statement")
+    }
+}
+
+/// What sqlx's trait asks for and nothing here needs.
+fn unsupported<T: Send + 'static>(what: &str) -> BoxFuture<'static, sqlx::Result<T>> {
+    let error = Error::Unexpected(format!("a transaction {what}").into());
+    future::ready(Err(sqlx::Error::AnyDriverError(Box::new(error)))).boxed()
+}
