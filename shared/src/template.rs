@@ -5,6 +5,7 @@
 //! understand where a number or a route would be lost: a budget computed from half a template is
 //! worse than none. Everything but [`read`] is pure.
 
+mod http_api;
 mod scalar;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use saphyr::{LoadableYamlNode, Yaml};
 
+pub use self::http_api::{Cors, HttpApi, Protection};
 use self::scalar::{Scalar, describe, scalar};
 
 /// Lambda's time-out where a template names none.
@@ -23,11 +25,13 @@ const DEFAULT_MEMORY_MB: u32 = 128;
 /// Values for the template's `Parameters`, by name. They win over a parameter's `Default`.
 pub type Parameters = BTreeMap<String, String>;
 
-/// The functions that a template deploys, in its own order.
+/// The functions that a template deploys, in its own order, and the API in front of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// Every `AWS::Serverless::Function`, `Globals` merged in.
     pub functions: Vec<Function>,
+    /// What guards their routes.
+    pub http_api: HttpApi,
 }
 
 /// One `AWS::Serverless::Function`.
@@ -145,7 +149,10 @@ pub fn parse(text: &str, parameters: &Parameters) -> Result<Template, TemplateEr
             functions.push(reader.function()?);
         }
     }
-    Ok(Template { functions })
+    Ok(Template {
+        functions,
+        http_api: http_api::read(document, &parameters)?,
+    })
 }
 
 impl Route {

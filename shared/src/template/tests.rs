@@ -26,7 +26,7 @@ fn template(properties: &str) -> String {
 }
 
 fn function(properties: &str) -> super::Function {
-    let Template { mut functions } =
+    let Template { mut functions, .. } =
         parse(&template(properties), &Parameters::new()).expect("a template");
     assert_eq!(functions.len(), 1);
     functions.remove(0)
