@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::template::{self, Parameters, Template, TemplateError, Variable};
+use shared::template::{self, Parameters, Route, Template, TemplateError, Variable};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use crate::binaries::Binaries;
 use crate::fleet::Fleet;
 use crate::function::{Dispatch, Function};
 use crate::gateway::routes::Routes;
-use crate::gateway::{Gateway, INTEGRATION_TIMEOUT};
+use crate::gateway::{Gateway, INTEGRATION_TIMEOUT, Target};
+use crate::issuer::{Issuer, NoSubject, SubjectOf, endpoint};
 use crate::logs::{LogCallback, LogLine, Logs};
 use crate::spawner::Spawner;
 use crate::version::Version;
@@ -38,6 +40,7 @@ pub struct Builder {
     integration_timeout: Duration,
     port: u16,
     on_log: Option<LogCallback>,
+    subject_of: Option<SubjectOf>,
 }
 
 enum Source {
@@ -85,6 +88,14 @@ pub enum StartError {
     /// Something was set for a function that the template does not have.
     #[error("the template has no function with the binary `{0}`")]
     UnknownFunction(String),
+    /// A route of the template is the fleet's own.
+    #[error("{logical_id}: {route} begins with {prefix}, which is the fleet's own", prefix = endpoint::PREFIX)]
+    ReservedPath {
+        /// The resource in the template.
+        logical_id: String,
+        /// The route's key.
+        route: String,
+    },
     /// The gateway's port cannot be listened on.
     #[error("port {port} on 127.0.0.1 cannot be used ({source}); choose another one")]
     Port {
@@ -113,6 +124,7 @@ impl Builder {
             integration_timeout: INTEGRATION_TIMEOUT,
             port: 0,
             on_log: None,
+            subject_of: None,
         }
     }
 
@@ -228,6 +240,20 @@ impl Builder {
         self
     }
 
+    /// Finds the subject of a row for local processes that ask the fleet for a token: called with
+    /// the role, `doctor` or `patient`, and the row's id. Without it, they get staff's alone.
+    #[must_use]
+    pub fn subject_of<F>(
+        mut self,
+        find: impl Fn(&'static str, Uuid) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<String, NoSubject>> + Send + 'static,
+    {
+        self.subject_of = Some(Arc::new(move |role, id| Box::pin(find(role, id))));
+        self
+    }
+
     /// Starts the gateway. Environments start with the first invocations. Must be called inside a
     /// Tokio runtime, which has to outlive the fleet.
     pub async fn start(self) -> Result<Fleet, StartError> {
@@ -252,14 +278,28 @@ impl Builder {
         for described in template.functions {
             let function = Arc::new(self.function(&described, &spawner)?);
             for route in described.routes {
-                routes.push((route, Arc::clone(&function)));
+                if matches!(&route, Route::Path { path, .. } if endpoint::is_local(path)) {
+                    return Err(StartError::ReservedPath {
+                        logical_id: described.logical_id,
+                        route: route.key(),
+                    });
+                }
+                let target = Target {
+                    function: Arc::clone(&function),
+                    protection: template.http_api.protected.get(&route).cloned(),
+                };
+                routes.push((route, target));
             }
             functions.insert(described.binary, function);
         }
         let address = listener.local_addr()?;
+        let issuer = Issuer::new(format!("http://{address}{}", endpoint::PREFIX)).await?;
         let gateway = Gateway {
             authority: address.to_string(),
             routes: Routes::new(routes),
+            cors: template.http_api.cors,
+            issuer: Arc::new(issuer),
+            subject_of: self.subject_of,
             integration_timeout: self.integration_timeout,
         };
         Ok(Fleet::new(

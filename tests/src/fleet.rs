@@ -16,6 +16,7 @@ use crate::environment::{Environment, EnvironmentStatus};
 use crate::function::{Counters, Function};
 use crate::gateway::{self, Gateway};
 use crate::invocation::InvokeError;
+use crate::issuer::Issuer;
 use crate::logs::LogLine;
 
 /// How long requests that have begun may go on when the fleet ends.
@@ -39,6 +40,7 @@ pub struct Fleet {
     address: SocketAddr,
     functions: BTreeMap<String, Arc<Function>>,
     routes: Vec<String>,
+    issuer: Arc<Issuer>,
     gateway: JoinHandle<()>,
     stop_gateway: Option<oneshot::Sender<()>>,
     idle_reaper: Option<JoinHandle<()>>,
@@ -58,6 +60,7 @@ impl Fleet {
         idle_limit: Option<Duration>,
     ) -> Self {
         let routes = gateway.routes.keys();
+        let issuer = Arc::clone(&gateway.issuer);
         let (stop_gateway, stopped) = oneshot::channel::<()>();
         let gateway = tokio::spawn(gateway::run(listener, gateway, async {
             // A dropped sender stops it as well.
@@ -68,6 +71,7 @@ impl Fleet {
             address,
             functions,
             routes,
+            issuer,
             gateway,
             stop_gateway: Some(stop_gateway),
             idle_reaper,
@@ -82,6 +86,17 @@ impl Fleet {
     /// The API's address, for clients that speak TCP themselves.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A token that the API accepts for an hour: of somebody in this role (a group of Cognito's),
+    /// with this subject.
+    pub fn token(&self, role: &str, subject: &str) -> String {
+        self.issuer.token(role, subject)
+    }
+
+    /// Who signs the tokens, for other ones.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
     }
 
     /// The functions' names, sorted.

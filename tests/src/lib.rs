@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | `builder` | what a fleet is made of, and how it starts |
 //! | `binaries` | the executables |
-//! | `gateway` | HTTP requests to events, answers to responses |
+//! | `gateway` | HTTP requests to events, answers to responses; who may come in |
+//! | [`issuer`] | whose tokens the gateway accepts, and for whom it makes them |
 //! | `function` | which environment gets an invocation; throttling |
 //! | `environment` | one process: freeze, thaw, time out, end |
 //! | `runtime_api` | what that process talks to |
@@ -29,6 +30,7 @@ mod fleet;
 mod function;
 mod gateway;
 mod invocation;
+pub mod issuer;
 mod logs;
 pub mod measure;
 pub mod pgbouncer;

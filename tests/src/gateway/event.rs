@@ -44,6 +44,8 @@ pub(super) struct Context<'a> {
     pub(super) request_id: &'a str,
     pub(super) route_key: &'a str,
     pub(super) path_parameters: &'a BTreeMap<String, String>,
+    /// `requestContext.authorizer`; none for an open route.
+    pub(super) authorizer: Option<Value>,
     pub(super) received: DateTime<Utc>,
 }
 
@@ -78,6 +80,9 @@ pub(super) fn event(request: &Parts, body: &[u8], context: &Context<'_>) -> Valu
         },
         "isBase64Encoded": false,
     });
+    if let Some(authorizer) = &context.authorizer {
+        event["requestContext"]["authorizer"] = authorizer.clone();
+    }
     let cookies = cookies(&request.headers);
     if !cookies.is_empty() {
         event["cookies"] = json!(cookies);
@@ -135,7 +140,7 @@ fn headers(
     headers
 }
 
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter();
     let values: Vec<String> = values.map(|value| text(value.as_bytes())).collect();
     values.join(",")
