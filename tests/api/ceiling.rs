@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     clinic::{CEILING, Clinic},
-    probe::{PATIENCE, Reply, eventually, get},
+    probe::{PATIENCE, Reply, as_staff, eventually, get},
 };
 
 const UPCOMING: &str = "appointments-upcoming";
@@ -111,15 +111,14 @@ async fn use_environments(clinic: &Clinic, path: &str, environments: usize) {
 async fn closed_loop(fleet: &Fleet, path: &str, clients: usize, time: Duration) -> Vec<Reply> {
     let end = Instant::now() + time;
     let mut running = JoinSet::new();
-    let url = fleet.url();
+    let request = as_staff(fleet, path);
     for _ in 0..clients {
-        let url = format!("{url}{path}");
+        let request = request.clone();
         running.spawn(async move {
             let mut replies = Vec::new();
             while Instant::now() < end {
-                let request = http::Request::get(&url).body(http_body_util::Full::default());
                 let start = Instant::now();
-                let reply = crate::probe::send(request.unwrap()).await;
+                let reply = crate::probe::send(request.clone()).await;
                 assert_busy_is_typed_and_not_early(&reply, start.elapsed());
                 replies.push(reply);
             }
@@ -290,16 +289,15 @@ async fn a_restarted_database_costs_some_503_and_no_environment() {
     let (mut clinic, path) = clinic("", |fleet| fleet).await;
     use_environments(&clinic, &path, 20).await;
     let before = clinic.fleet.environments(UPCOMING);
-    let url = format!("{}{path}", clinic.fleet.url());
+    let request = as_staff(&clinic.fleet, &path);
     let mut clients = JoinSet::new();
     let stop = Arc::new(AtomicBool::new(false));
     for _ in 0..20 {
-        let (url, stop) = (url.clone(), Arc::clone(&stop));
+        let (request, stop) = (request.clone(), Arc::clone(&stop));
         clients.spawn(async move {
             let mut statuses = Vec::new();
             while !stop.load(Ordering::Relaxed) {
-                let request = http::Request::get(&url).body(http_body_util::Full::default());
-                statuses.push(crate::probe::send(request.unwrap()).await.status.as_u16());
+                statuses.push(crate::probe::send(request.clone()).await.status.as_u16());
             }
             statuses
         });

@@ -6,11 +6,12 @@ use fleet::{
     Binaries, Builder, Fleet, LogLine,
     database::{self, Database},
 };
+use http::Method;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::probe::{PATIENCE, Reply, get};
+use crate::probe::{PATIENCE, Reply, get, get_as, send_as};
 
 /// The application's connection limit unless a test says otherwise: most of the server's 100 slots.
 pub(crate) const CEILING: u32 = 90;
@@ -63,8 +64,58 @@ impl Clinic {
         start(&self.database, adapt).await
     }
 
+    /// Gets a path as staff.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         get(&self.fleet, path).await
+    }
+
+    /// Gets a path with this token.
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> Reply {
+        get_as(&self.fleet, token, path).await
+    }
+
+    /// Sends a request with a token or without, further headers, and a JSON body or none.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Reply {
+        send_as(&self.fleet, method, path, token, headers, body).await
+    }
+
+    /// A token of this doctor's, whose row gets the subject `doctor-<id>`.
+    pub(crate) async fn doctor_token(&mut self, id: Uuid) -> String {
+        self.login(
+            "update doctors set subject = $1 where id = $2",
+            "doctor",
+            id,
+        )
+        .await
+    }
+
+    /// A token of this patient's, whose row gets the subject `patient-<id>`.
+    pub(crate) async fn patient_token(&mut self, id: Uuid) -> String {
+        self.login(
+            "update patients set subject = $1 where id = $2",
+            "patient",
+            id,
+        )
+        .await
+    }
+
+    async fn login(&mut self, statement: &'static str, role: &str, id: Uuid) -> String {
+        let subject = format!("{role}-{id}");
+        let updated = sqlx::query(statement)
+            .bind(&subject)
+            .bind(id)
+            .execute(&mut self.admin)
+            .await
+            .expect("a subject");
+        assert_eq!(updated.rows_affected(), 1, "there is no {role} {id}");
+        self.fleet.token(role, &subject)
     }
 
     /// A doctor in this time zone; their id.

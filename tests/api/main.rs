@@ -5,6 +5,7 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod authorizer;
 mod binaries;
 mod bounded_queries;
 mod ceiling;

@@ -11,7 +11,10 @@ use std::{
 use fleet::database::APPLICATION;
 use tokio::task::JoinSet;
 
-use crate::{clinic::Clinic, probe::send};
+use crate::{
+    clinic::Clinic,
+    probe::{as_staff, send},
+};
 
 const UPCOMING: &str = "appointments-upcoming";
 
@@ -40,10 +43,8 @@ async fn sixteen_invocations_share_four_sessions_first_come_first_served() {
             "scheduled",
         )
         .await;
-    let url = format!(
-        "{}/api/doctors/{doctor}/appointments/upcoming",
-        clinic.fleet.url()
-    );
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    let request = as_staff(&clinic.fleet, &path);
 
     let arrivals = Arc::new(AtomicU64::new(0));
     // Of each answered request: when it arrived, in the order of the answers.
@@ -51,13 +52,12 @@ async fn sixteen_invocations_share_four_sessions_first_come_first_served() {
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        let (url, arrivals) = (url.clone(), Arc::clone(&arrivals));
+        let (request, arrivals) = (request.clone(), Arc::clone(&arrivals));
         let (answered, stop) = (Arc::clone(&answered), Arc::clone(&stop));
         clients.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let arrival = arrivals.fetch_add(1, Ordering::Relaxed);
-                let request = http::Request::get(&url).body(http_body_util::Full::default());
-                let status = send(request.unwrap()).await.status.as_u16();
+                let status = send(request.clone()).await.status.as_u16();
                 match status {
                     200 => answered.lock().unwrap().push(arrival),
                     // All sixteen are busy: whoever is throttled arrives anew.

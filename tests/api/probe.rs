@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fleet::{Binaries, Builder, EnvironmentState, EnvironmentStatus, Fleet, LogLine, Source};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
@@ -81,10 +81,66 @@ pub(crate) async fn send(request: Request<Full<Bytes>>) -> Reply {
     }
 }
 
-/// Gets a path of a fleet, which may end before the answer comes.
+/// Gets a path of a fleet as staff. The fleet may end before the answer comes.
 pub(crate) fn get(fleet: &Fleet, path: &str) -> impl Future<Output = Reply> + use<> {
-    let request = Request::get(format!("{}{path}", fleet.url()));
-    send(request.body(Full::default()).expect("a valid request"))
+    get_as(fleet, &staff(fleet), path)
+}
+
+/// Gets a path of a fleet with this token.
+pub(crate) fn get_as(
+    fleet: &Fleet,
+    token: &str,
+    path: &str,
+) -> impl Future<Output = Reply> + use<> {
+    send_as(fleet, Method::GET, path, Some(token), &[], None)
+}
+
+/// A token of staff.
+pub(crate) fn staff(fleet: &Fleet) -> String {
+    fleet.token("staff", "staff")
+}
+
+/// A request to send with [`send`] more than once, as staff.
+pub(crate) fn as_staff(fleet: &Fleet, path: &str) -> Request<Full<Bytes>> {
+    request_as(fleet, Method::GET, path, Some(&staff(fleet)), &[], None)
+}
+
+/// Sends a request with a token or without, further headers, and a JSON body or none.
+pub(crate) fn send_as(
+    fleet: &Fleet,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> impl Future<Output = Reply> + use<> {
+    send(request_as(fleet, method, path, token, headers, body))
+}
+
+fn request_as(
+    fleet: &Fleet,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", fleet.url()));
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    if body.is_some() {
+        request = request.header("content-type", "application/json");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = body.map(|body| Full::from(body.to_string()));
+    request
+        .body(body.unwrap_or_default())
+        .expect("a valid request")
 }
 
 /// Lets the probe answer with exactly this.

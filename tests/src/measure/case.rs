@@ -13,7 +13,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tokio::time::sleep;
 
-use super::load::{self, Tally};
+use super::load::{self, Question, Tally};
 use crate::database::{self, APPLICATION, ConnectionLog, Database};
 use crate::sample::{self, FIRST_DOCTOR, Size};
 use crate::{Binaries, Dispatch, Fleet, InvokeError, StartError};
@@ -215,7 +215,7 @@ impl Stage {
     pub async fn measure(&mut self, case: Case, seed: u64) -> Result<Measurement, MeasureError> {
         let life = Bookmark::at_the_end_of(self.database.log_file())?;
         let fleet = self.fleet(case, seed).await?;
-        let address = fleet.address();
+        let question = self.question(&fleet);
         match case {
             Case::Yardstick => {
                 self.bring_up(&fleet, RETAINED).await?;
@@ -229,7 +229,7 @@ impl Stage {
         let start = Instant::now();
         let (tally, time) = match case {
             Case::Burst => {
-                let tally = load::burst(address, &self.path, CROWD).await;
+                let tally = load::burst(&question, CROWD).await;
                 (tally, start.elapsed())
             }
             _ => {
@@ -237,7 +237,7 @@ impl Stage {
                     Case::Yardstick => RETAINED,
                     _ => CROWD_CLIENTS,
                 };
-                let tally = load::closed_loop(address, &self.path, clients, self.time).await;
+                let tally = load::closed_loop(&question, clients, self.time).await;
                 (tally, self.time)
             }
         };
@@ -268,12 +268,20 @@ impl Stage {
         Ok(fleet.start().await?)
     }
 
+    fn question(&self, fleet: &Fleet) -> Question {
+        Question {
+            address: fleet.address(),
+            path: self.path.clone(),
+            token: fleet.token("staff", "staff"),
+        }
+    }
+
     /// Warms up until every session of the yardstick is retained: one that was opened while
     /// another was being counted becomes it some seconds later.
     async fn retain(&mut self, fleet: &Fleet) -> Result<(), MeasureError> {
         let mut transient = 0;
         for _ in 0..WARM_UPS {
-            load::closed_loop(fleet.address(), &self.path, RETAINED, WARM_UP).await;
+            load::closed_loop(&self.question(fleet), RETAINED, WARM_UP).await;
             transient = self.sessions("%/transient/%").await?;
             if transient == 0 {
                 return Ok(());
@@ -288,7 +296,7 @@ impl Stage {
     async fn bring_up(&self, fleet: &Fleet, wanted: usize) -> Result<(), MeasureError> {
         let mut used = 0;
         for _ in 0..WARM_UPS {
-            load::burst(fleet.address(), &self.path, wanted).await;
+            load::burst(&self.question(fleet), wanted).await;
             let environments = fleet.environments(FUNCTION);
             used = environments.iter().filter(|one| one.served > 0).count();
             if used >= wanted {

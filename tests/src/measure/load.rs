@@ -68,16 +68,20 @@ impl Tally {
     }
 }
 
+/// What the clients ask for.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) address: SocketAddr,
+    pub(super) path: String,
+    /// A token that the path accepts.
+    pub(super) token: String,
+}
+
 /// So many clients for so long. Requests under way at the end are waited for: the longest waits
 /// are among them.
-pub(super) async fn closed_loop(
-    address: SocketAddr,
-    path: &str,
-    clients: usize,
-    time: Duration,
-) -> Tally {
+pub(super) async fn closed_loop(question: &Question, clients: usize, time: Duration) -> Tally {
     let end = Instant::now() + time;
-    together(address, path, clients, move |mut client| async move {
+    together(question, clients, move |mut client| async move {
         let mut tally = Tally::new();
         while Instant::now() < end {
             let (kind, wait) = client.ask().await;
@@ -89,9 +93,9 @@ pub(super) async fn closed_loop(
 }
 
 /// So many requests at the same moment, each client with one.
-pub(super) async fn burst(address: SocketAddr, path: &str, requests: usize) -> Tally {
+pub(super) async fn burst(question: &Question, requests: usize) -> Tally {
     let barrier = Arc::new(Barrier::new(requests));
-    together(address, path, requests, move |mut client| {
+    together(question, requests, move |mut client| {
         let barrier = Arc::clone(&barrier);
         async move {
             client.connect().await;
@@ -105,18 +109,13 @@ pub(super) async fn burst(address: SocketAddr, path: &str, requests: usize) -> T
     .await
 }
 
-async fn together<F>(
-    address: SocketAddr,
-    path: &str,
-    clients: usize,
-    work: impl Fn(Client) -> F,
-) -> Tally
+async fn together<F>(question: &Question, clients: usize, work: impl Fn(Client) -> F) -> Tally
 where
     F: Future<Output = Tally> + Send + 'static,
 {
     let mut running = JoinSet::new();
     for _ in 0..clients {
-        running.spawn(work(Client::new(address, path)));
+        running.spawn(work(Client::new(question)));
     }
     let mut total = Tally::new();
     for tally in running.join_all().await {
@@ -128,23 +127,21 @@ where
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 struct Client {
-    address: SocketAddr,
-    path: String,
+    question: Question,
     connection: Option<SendRequest<Empty<Bytes>>>,
 }
 
 impl Client {
-    fn new(address: SocketAddr, path: &str) -> Self {
+    fn new(question: &Question) -> Self {
         Self {
-            address,
-            path: path.to_owned(),
+            question: question.clone(),
             connection: None,
         }
     }
 
     /// Opens the connection before it is needed. One that fails is tried again when it is.
     async fn connect(&mut self) {
-        self.connection = open(self.address).await.ok();
+        self.connection = open(self.question.address).await.ok();
     }
 
     /// What came, and how long it took to its last byte.
@@ -163,11 +160,17 @@ impl Client {
     async fn exchange(&mut self) -> Result<String, Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => open(self.address).await?,
+            None => open(self.question.address).await?,
         };
         connection.ready().await?;
-        let request = Request::get(&self.path)
-            .header(header::HOST, self.address.to_string())
+        let Question {
+            address,
+            path,
+            token,
+        } = &self.question;
+        let request = Request::get(path)
+            .header(header::HOST, address.to_string())
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
             .body(Empty::new())?;
         let kind = kind(connection.send_request(request).await?).await?;
         self.connection = Some(connection);
@@ -214,7 +217,7 @@ mod tests {
     use super::*;
 
     /// Answers with a problem every third time, and otherwise as wished.
-    async fn server() -> SocketAddr {
+    async fn server() -> Question {
         let requests = Arc::new(AtomicU64::new(0));
         let answer = move || {
             let number = requests.fetch_add(1, Ordering::Relaxed);
@@ -230,12 +233,20 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let service = Router::new().fallback(answer);
         tokio::spawn(axum::serve(listener, service).into_future());
-        address
+        question(address)
+    }
+
+    fn question(address: SocketAddr) -> Question {
+        Question {
+            address,
+            path: "/".to_owned(),
+            token: "none".to_owned(),
+        }
     }
 
     #[tokio::test]
     async fn every_answer_of_a_burst_is_counted_by_its_kind() {
-        let tally = burst(server().await, "/", 30).await;
+        let tally = burst(&server().await, 30).await;
         assert_eq!(tally.answers["200"], 20);
         assert_eq!(tally.answers["503 database-busy"], 10);
         assert_eq!(tally.served_in_time, 20);
@@ -247,7 +258,7 @@ mod tests {
     async fn a_closed_loop_goes_on_until_its_time_is_up() {
         let time = Duration::from_millis(200);
         let start = Instant::now();
-        let tally = closed_loop(server().await, "/", 3, time).await;
+        let tally = closed_loop(&server().await, 3, time).await;
         assert!(start.elapsed() >= time);
         assert!(tally.served_in_time > 3, "{tally:?}");
         assert_eq!(tally.waits.len(), tally.answers.values().sum::<u64>());
@@ -258,7 +269,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let tally = burst(address, "/", 2).await;
+        let tally = burst(&question(address), 2).await;
         assert_eq!(tally.answers[NO_ANSWER], 2);
         assert_eq!(tally.served_in_time, 0);
     }
