@@ -4,6 +4,8 @@
 PORT ?= 3000
 SAMPLE ?= small
 PROFILE ?= dev
+ROLE ?= staff
+ID ?=
 RUNS ?= 5
 ARGS ?=
 # DATABASE_URL, from the command line or the shell, replaces the local cluster of `make run`.
@@ -15,15 +17,17 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check queries measure toolchain
+.PHONY: help run token test check queries measure toolchain
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables, with their defaults:"
-	@echo "  PORT=$(PORT)         run: where the API listens on 127.0.0.1"
+	@echo "  PORT=$(PORT)         run, token: where the API listens on 127.0.0.1"
 	@echo "  SAMPLE=$(SAMPLE)      run: the sample clinic, small (seconds), medium (400 000 appointments) or none"
 	@echo "  PROFILE=$(PROFILE)       run: how the functions are built, dev or release"
+	@echo "  ROLE=$(ROLE)        token: doctor, patient or staff"
+	@echo "  ID=                token: the row of the doctor or the patient whose token it is"
 	@echo "  RUNS=$(RUNS)            measure: how often each case is measured; 1 for a quick look"
 	@echo "  ARGS=              measure: further arguments, such as --set DATABASE_LEASE_HOT_MS=0 or --help"
 	@echo "  DATABASE_URL=      run: a PostgreSQL to use instead of a local cluster under the target directory"
@@ -31,6 +35,9 @@ help: ## List the targets and their variables
 
 run: toolchain ## Run the API on this machine: build, database, migrations, sample clinic, fleet
 	@exec $(CARGO) run -p fleet --bin fleet -- --port '$(PORT)' --sample '$(SAMPLE)' --profile '$(PROFILE)'
+
+token: toolchain ## Print a token of the API that runs: make -s token ROLE=doctor ID=...
+	@$(CARGO) run --quiet -p fleet --bin fleet -- token --port '$(PORT)' --role '$(ROLE)' --id '$(ID)'
 
 test: toolchain ## Run every check and test, as CI does
 	@$(MAKE) --no-print-directory check

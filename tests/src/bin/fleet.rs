@@ -8,10 +8,11 @@ use std::{
 };
 
 use chrono::DateTime;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use fleet::{
     Binaries, Fleet, Profile, Source,
     database::Database,
+    issuer::{self, NoSubject},
     sample::{self, FIRST_DOCTOR, Size, Summary},
 };
 use serde_json::Value;
@@ -19,6 +20,9 @@ use shared::{clock, database_url::DatabaseUrl, pool};
 use sqlx::PgConnection;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
+
+/// Where the API listens unless told otherwise; the Makefile's PORT too.
+const DEFAULT_PORT: u16 = 3000;
 
 /// How long an environment may be idle before it is reaped. Lambda keeps them for some minutes.
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
@@ -35,10 +39,12 @@ const SEED: u64 = 1;
 /// Without DATABASE_URL a PostgreSQL cluster under the target directory is used; it keeps its data
 /// from one run to the next.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where the API listens on 127.0.0.1.
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
     /// The clinic that an empty database is filled with.
     #[arg(long, value_enum, default_value_t = Sample::Small)]
@@ -50,6 +56,22 @@ struct Arguments {
     /// sample clinic where it has no doctors.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Asks the fleet that runs for a token, and prints it.
+    Token {
+        /// Where the fleet listens on 127.0.0.1.
+        #[arg(long, default_value_t = DEFAULT_PORT)]
+        port: u16,
+        /// doctor, patient or staff.
+        #[arg(long)]
+        role: String,
+        /// The row of the doctor or the patient; its subject is the token's. None for staff.
+        #[arg(long, default_value = "")]
+        id: String,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -84,6 +106,10 @@ async fn main() -> ExitCode {
 type Error = Box<dyn std::error::Error>;
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
+    if let Some(Command::Token { port, role, id }) = &arguments.command {
+        println!("{}", issuer::ask(*port, role, id).await?);
+        return Ok(());
+    }
     // Listened for from the start: whoever interrupts the build must not leave a server behind.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -131,6 +157,12 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
         .function_variable("migrate", "DATABASE_OWNER_URL", &owner)
         .function_variable("migrate", "DATABASE_CEILING", CEILING)
         .idle_limit(IDLE_LIMIT)
+        // Pages under development come from a server of their own on this machine.
+        .parameter("CorsOrigins", "http://*")
+        .subject_of({
+            let owner = owner.clone();
+            move |role, id| subject(owner.clone(), role, id)
+        })
         .port(arguments.port)
         .on_log(|line| {
             // What the environments print is the developer's to see; the platform's own lines
@@ -152,9 +184,17 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
     std::future::pending().await
 }
 
+/// A doctor to look at.
+#[derive(sqlx::FromRow)]
+struct Shown {
+    id: Uuid,
+    /// Whether there can be a token of theirs.
+    has_subject: bool,
+}
+
 /// Fills an empty clinic, as the role of `url`. Answers with a doctor to look at: the sample's first
 /// one, or any of a clinic that was there before.
-async fn fill(sample: Sample, url: &str) -> Result<Option<Uuid>, Error> {
+async fn fill(sample: Sample, url: &str) -> Result<Option<Shown>, Error> {
     let url = DatabaseUrl::parse(url)?;
     let mut connection = pool::connect_for_maintenance(&url).await?;
     match sample {
@@ -162,9 +202,30 @@ async fn fill(sample: Sample, url: &str) -> Result<Option<Uuid>, Error> {
         Sample::Medium => generate(&mut connection, Size::Medium).await?,
         Sample::None => {}
     }
-    let doctor = "select id from doctors where active order by id <> $1::text::uuid, id limit 1";
-    let doctor = sqlx::query_scalar(doctor).bind(FIRST_DOCTOR.to_string());
+    let doctor = "select id, subject is not null as has_subject from doctors where active \
+                  order by id <> $1::text::uuid, subject is null, id limit 1";
+    let doctor = sqlx::query_as(doctor).bind(FIRST_DOCTOR.to_string());
     Ok(doctor.fetch_optional(&mut connection).await?)
+}
+
+/// The subject of a doctor or a patient. On a connection of its own: a person asks now and then.
+async fn subject(url: String, role: &'static str, id: Uuid) -> Result<String, NoSubject> {
+    let subjects = match role {
+        "doctor" => "select subject from doctors where id = $1",
+        _ => "select subject from patients where id = $1",
+    };
+    let unreadable = |error: Error| NoSubject::Unreadable(error.to_string());
+    let url = DatabaseUrl::parse(&url).map_err(|error| unreadable(error.into()))?;
+    let mut connection = pool::connect_for_maintenance(&url)
+        .await
+        .map_err(|error| unreadable(error.into()))?;
+    let row: Option<Option<String>> = sqlx::query_scalar(subjects)
+        .bind(id)
+        .fetch_optional(&mut connection)
+        .await
+        .map_err(|error| unreadable(error.into()))?;
+    row.ok_or(NoSubject::NoRow { role, id })?
+        .ok_or(NoSubject::NoSubject { role, id })
 }
 
 async fn generate(connection: &mut PgConnection, size: Size) -> Result<(), Error> {
@@ -183,15 +244,27 @@ async fn generate(connection: &mut PgConnection, size: Size) -> Result<(), Error
 }
 
 /// What to do now. Printed when requests are answered, and not before.
-fn banner(fleet: &Fleet, doctor: Option<Uuid>) -> io::Result<()> {
+fn banner(fleet: &Fleet, doctor: Option<Shown>) -> io::Result<()> {
     let url = fleet.url();
+    let port = match fleet.address().port() {
+        DEFAULT_PORT => String::new(),
+        port => format!(" PORT={port}"),
+    };
+    let curl = r#"curl -H "Authorization: Bearer $TOKEN""#;
     let mut out = io::stdout().lock();
     writeln!(out, "\nHeadroom answers. Paste:\n")?;
-    writeln!(out, "  curl '{url}/api/doctors?limit=5'")?;
-    if let Some(doctor) = doctor {
-        let appointments = format!("{url}/api/doctors/{doctor}/appointments");
-        writeln!(out, "  curl '{appointments}/today'")?;
-        writeln!(out, "  curl '{appointments}/upcoming?limit=3'")?;
+    writeln!(out, "  TOKEN=$(make -s token ROLE=staff{port})")?;
+    writeln!(out, "  {curl} '{url}/api/doctors?limit=5'")?;
+    if let Some(Shown { id, has_subject }) = doctor {
+        let appointments = format!("{url}/api/doctors/{id}/appointments");
+        writeln!(out, "  {curl} '{appointments}/today'")?;
+        writeln!(out, "  {curl} '{appointments}/upcoming?limit=3'")?;
+        writeln!(out, "\nThe same as that doctor:\n")?;
+        writeln!(
+            out,
+            "  TOKEN=$(make -s token ROLE=doctor ID={doctor}{port})"
+        )?;
+        writeln!(out, "  {curl} '{appointments}/today'")?;
     }
     writeln!(out)?;
     writeln!(out, "Routes:\n")?;

@@ -1,8 +1,9 @@
 //! What the issuer serves on the fleet's port, beside the API: discovery, keys, tokens.
 //!
-//! It is all below one path that routes of a template may not take, which
-//! [`Builder::start`](crate::Builder::start) checks: what is local never hides a part of the API,
-//! and no greedy route hides what is local.
+//! It is all below one path, whose first segment no route of a template may be, which
+//! [`Builder::start`](crate::Builder::start) checks, and which no id of the API is: what is local hides
+//! no part of the API, and no greedy route hides what is local. The issuer's URL ends with that path, and
+//! OpenID Connect looks for everything else below it.
 
 use std::pin::Pin;
 use std::sync::Arc;

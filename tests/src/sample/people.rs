@@ -1,4 +1,4 @@
-//! Doctors and patients, all invented.
+//! Doctors and patients, all invented. Everybody can log in, as `doctor-1` and so on.
 
 use super::calendar::{Hours, ZONES, Zone};
 use super::copy::Row;
@@ -32,11 +32,12 @@ pub(super) struct Doctor {
     pub(super) active: bool,
     full_name: String,
     specialty: &'static str,
+    subject: String,
 }
 
 impl Doctor {
     pub(super) const COPY: &'static str =
-        "copy doctors (id, full_name, specialty, time_zone, active) from stdin";
+        "copy doctors (id, full_name, specialty, time_zone, active, subject) from stdin";
 
     pub(super) fn write(&self, row: &mut Row<'_>) {
         row.plain(self.id);
@@ -44,6 +45,7 @@ impl Doctor {
         row.text(self.specialty);
         row.plain(self.zone.name());
         row.plain(self.active);
+        row.plain(&self.subject);
     }
 }
 
@@ -57,6 +59,7 @@ pub(super) fn doctors(number: usize, rng: &mut ChaCha8Rng) -> Vec<Doctor> {
             active: index % LEFT_THE_CLINIC != LEFT_THE_CLINIC - 1,
             full_name: full_name(&SCRIPTS[index % SCRIPTS.len()], rng),
             specialty: SPECIALTIES[index % SPECIALTIES.len()],
+            subject: format!("doctor-{}", index + 1),
         })
         .collect()
 }
@@ -68,11 +71,12 @@ pub(super) struct Patient {
     phone: Option<String>,
     email: Option<String>,
     date_of_birth: Option<String>,
+    subject: String,
 }
 
 impl Patient {
     pub(super) const COPY: &'static str =
-        "copy patients (id, full_name, phone, email, date_of_birth) from stdin";
+        "copy patients (id, full_name, phone, email, date_of_birth, subject) from stdin";
 
     pub(super) fn write(&self, row: &mut Row<'_>) {
         row.plain(self.id);
@@ -80,6 +84,7 @@ impl Patient {
         row.optional(self.phone.as_deref());
         row.optional(self.email.as_deref());
         row.optional(self.date_of_birth.as_deref());
+        row.plain(&self.subject);
     }
 }
 
@@ -98,6 +103,7 @@ pub(super) fn patients(number: usize, now: DateTime<Utc>, rng: &mut ChaCha8Rng) 
                 date_of_birth: sometimes(0.97, rng, |rng| {
                     date_of_birth(now.date_naive(), rng).to_string()
                 }),
+                subject: format!("patient-{}", index + 1),
             }
         })
         .collect()
