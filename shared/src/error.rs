@@ -11,8 +11,9 @@ use lambda_http::{
 };
 use rand::RngExt;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, refusal::Refusal};
 
 /// What begins the `type` of every problem; the rest is the class, such as `database-busy`.
 pub const PROBLEM_TYPE_PREFIX: &str = "urn:headroom:problem:";
@@ -27,9 +28,21 @@ pub enum Error {
     /// The request itself is wrong; the text says what, and what is accepted.
     #[error("{0}")]
     BadRequest(String),
-    /// What the path names does not exist.
+    /// Nobody's token was verified.
+    #[error("a bearer token is needed")]
+    Unauthenticated,
+    /// None of the caller's roles may do this, or not with what belongs to others.
+    #[error("this is not for the caller")]
+    Forbidden,
+    /// What the path names does not exist, or is private.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// The body is not JSON.
+    #[error("the body must be JSON, with Content-Type: application/json")]
+    UnsupportedMediaType,
+    /// The request is well formed and against the rules.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Every session of this environment's pool was in use for the whole `pool_timeout` (Prisma's
     /// P2024).
     #[error("no session of this environment's pool came free within the pool time-out")]
@@ -151,7 +164,11 @@ impl Error {
     pub fn class(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad-request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
             Self::NotFound(_) => "not-found",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::Refused(refusal) => refusal.answer().1,
             Self::PoolTimeout => "pool-timeout",
             Self::DatabaseBusy(_) => "database-busy",
             Self::Unreachable(_) => "unreachable",
@@ -169,7 +186,19 @@ impl Error {
     fn answer(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
+            Self::Unauthenticated => (
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "Not authenticated",
+            ),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "Not JSON",
+            ),
+            Self::Refused(refusal) => refusal.answer(),
             Self::PoolTimeout => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "pool-timeout",
@@ -213,8 +242,15 @@ impl Error {
     pub fn response(&self, request_id: &str) -> Response<Body> {
         let (status, kind, title) = self.answer();
         let detail = match self {
-            Self::BadRequest(_) | Self::NotFound(_) => Some(self.to_string()),
+            Self::BadRequest(_)
+            | Self::NotFound(_)
+            | Self::UnsupportedMediaType
+            | Self::Refused(_) => Some(self.to_string()),
             _ => None,
+        };
+        let members = match self {
+            Self::Refused(refusal) => refusal.members(),
+            _ => Map::new(),
         };
         let problem = Problem {
             kind: format!("{PROBLEM_TYPE_PREFIX}{kind}"),
@@ -222,6 +258,7 @@ impl Error {
             status: status.as_u16(),
             detail,
             request_id,
+            members,
         };
         let mut response = Response::builder()
             .status(status)
@@ -233,6 +270,9 @@ impl Error {
         ) {
             let seconds = rand::rng().random_range(RETRY_AFTER);
             response = response.header(header::RETRY_AFTER, seconds);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response = response.header(header::WWW_AUTHENTICATE, "Bearer");
         }
         let body = serde_json::to_string(&problem).expect("plain strings are JSON");
         response
@@ -308,4 +348,6 @@ struct Problem<'a> {
     detail: Option<String>,
     #[serde(rename = "requestId")]
     request_id: &'a str,
+    #[serde(flatten)]
+    members: Map<String, Value>,
 }

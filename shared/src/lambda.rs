@@ -10,11 +10,13 @@ use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    config::{self, Function},
+    access_log,
+    answer::Response,
+    config::{self, Claims, Function},
     deadline::Deadline,
     error::Error,
     pool::POOL,
-    request::{Request, Response},
+    request::Request,
 };
 
 /// Serves the requests of one route until Lambda ends the process. Errors become problem
@@ -29,6 +31,7 @@ where
 {
     log_to_stdout();
     let function = Arc::new(Function::from_env());
+    let claims = Arc::new(Claims::from_env());
     runtime()?.block_on(async {
         if config::graceful_shutdown() {
             // Without a registered extension Lambda sends no SIGTERM.
@@ -36,10 +39,11 @@ where
         }
         let answer = move |http: lambda_http::Request| {
             let function = Arc::clone(&function);
+            let claims = Arc::clone(&claims);
             async move {
                 let context = http.lambda_context();
                 let deadline = Deadline::of_invocation(context.deadline());
-                let request = Request::new(http, deadline, function, &POOL);
+                let request = Request::new(http, deadline, function, claims, &POOL);
                 let response = handler(request).await.unwrap_or_else(|error| {
                     error.log(&context.request_id);
                     error.response(&context.request_id)
@@ -125,11 +129,14 @@ fn runtime() -> std::io::Result<Runtime> {
 
 /// One JSON object a line, its fields at the top, as CloudWatch Logs Insights finds them.
 fn log_to_stdout() {
+    let access = format!("{}=info", access_log::TARGET);
+    let filter = EnvFilter::new(config::log_level())
+        .add_directive(access.parse().expect("a constant directive"));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_span_list(false)
         .with_target(false)
-        .with_env_filter(EnvFilter::new(config::log_level()))
+        .with_env_filter(filter)
         .init();
 }

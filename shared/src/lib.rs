@@ -13,7 +13,10 @@
 //! [`database_url`] reads Prisma's URL, [`budget`] computes the connection limit, [`lease`] the
 //! terms on which sessions are kept. [`config`] reads the variables, [`clock`] the time.
 
+mod access_log;
+pub mod answer;
 pub mod appointments;
+pub mod auth;
 pub mod budget;
 pub mod clock;
 pub mod config;
@@ -22,15 +25,18 @@ pub mod deadline;
 pub mod doctors;
 pub mod error;
 pub mod health;
+pub mod idempotency;
 pub mod lambda;
 pub mod lease;
 pub mod migrations;
 pub mod page;
 pub mod pool;
 pub mod reader;
+pub mod refusal;
 pub mod request;
 pub mod roles;
 mod session;
 #[cfg(feature = "template")]
 pub mod template;
+pub mod text;
 pub mod transaction;

@@ -2,22 +2,27 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use lambda_http::{RequestExt, http::StatusCode};
+use headers::{ContentType, HeaderMapExt, IfMatch};
+use lambda_http::{
+    RequestExt, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::{
-    config::Function,
+    access_log,
+    answer::{self, Answer, Response},
+    auth::Caller,
+    config::{Claims, Function},
     deadline::Deadline,
     error::Error,
+    idempotency::{Key, MAX_KEY, Once},
     pool::{LazyPool, Pool, Statistics},
     reader::Reader,
+    refusal::Refusal,
     transaction::Change,
 };
-
-/// What a handler answers.
-pub type Response = lambda_http::Response<lambda_http::Body>;
 
 /// A request, and what its handler may use.
 #[derive(Debug)]
@@ -25,6 +30,7 @@ pub struct Request {
     http: lambda_http::Request,
     deadline: Deadline,
     function: Arc<Function>,
+    claims: Arc<Claims>,
     pool: &'static LazyPool,
 }
 
@@ -33,13 +39,53 @@ impl Request {
         http: lambda_http::Request,
         deadline: Deadline,
         function: Arc<Function>,
+        claims: Arc<Claims>,
         pool: &'static LazyPool,
     ) -> Self {
         Self {
             http,
             deadline,
             function,
+            claims,
             pool,
+        }
+    }
+
+    /// Who calls, by the claims that API Gateway verified.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] where it verified none.
+    pub fn caller(&self) -> Result<Caller, Error> {
+        let claims = self.context().and_then(|context| {
+            let jwt = context.authorizer.as_ref()?.jwt.as_ref()?;
+            Some(&jwt.claims)
+        });
+        Caller::read(claims, &self.claims)
+    }
+
+    /// The key of the route that API Gateway chose, such as `GET /api/doctors/{id}`: how a function of
+    /// several routes tells them apart.
+    pub fn route(&self) -> &str {
+        self.context()
+            .and_then(|context| context.route_key.as_deref())
+            .unwrap_or_default()
+    }
+
+    fn context(&self) -> Option<&ApiGatewayV2httpRequestContext> {
+        match self.http.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => Some(context),
+            _ => None,
+        }
+    }
+
+    /// One line in the log for whose data is shown: who saw it, by which route, and all patients'
+    /// ids. No clinical text, and no query string, which holds names and phone numbers.
+    pub fn log_access(&self, caller: &Caller, patients: impl IntoIterator<Item = Uuid>) {
+        let mut patients: Vec<Uuid> = patients.into_iter().collect();
+        patients.sort_unstable();
+        patients.dedup();
+        if !patients.is_empty() {
+            access_log::shown(caller, self.route(), &patients);
         }
     }
 
@@ -82,6 +128,61 @@ impl Request {
         serde_html_form::from_str(&query).map_err(|error| refuse(error.to_string()))
     }
 
+    /// The body, read into the route's own type, which denies unknown fields.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedMediaType`] where it is not said to be JSON; [`Error::BadRequest`], which
+    /// names the field and what is accepted.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let content_type = self.http.headers().typed_get::<ContentType>();
+        let is_json = content_type.is_some_and(|content_type| {
+            let mime: mime::Mime = content_type.into();
+            mime.essence_str() == mime::APPLICATION_JSON.essence_str()
+        });
+        if !is_json {
+            return Err(Error::UnsupportedMediaType);
+        }
+        let body = &mut serde_json::Deserializer::from_slice(self.http.body().as_ref());
+        // The path to the field: what is wrong with a text says nothing about which one it is.
+        serde_path_to_error::deserialize(body)
+            .map_err(|error| Error::BadRequest(format!("in the body: {error}")))
+    }
+
+    /// What the client has seen of the thing that it changes.
+    ///
+    /// # Errors
+    /// [`Refusal::PreconditionRequired`] where it does not say; [`Error::BadRequest`] where what it
+    /// says is no entity tag.
+    pub fn if_match(&self) -> Result<IfMatch, Error> {
+        let given = self.http.headers().typed_try_get::<IfMatch>();
+        given
+            .map_err(|_| Error::BadRequest("If-Match must hold an ETag".to_owned()))?
+            .ok_or_else(|| Refusal::PreconditionRequired.into())
+    }
+
+    /// The client's Idempotency-Key, if it sent one.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where it is empty, too long or not ASCII.
+    pub fn idempotency_key(&self, caller: &Caller) -> Result<Option<Key>, Error> {
+        let Some(key) = self.http.headers().get("idempotency-key") else {
+            return Ok(None);
+        };
+        let key = key.to_str().ok();
+        let key = key.filter(|key| (1..=MAX_KEY).contains(&key.len()));
+        let key = key.ok_or_else(|| {
+            Error::BadRequest(format!(
+                "Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters"
+            ))
+        })?;
+        Ok(Some(Key {
+            key: key.to_owned(),
+            subject: caller.subject().to_owned(),
+            route: self.route().to_owned(),
+            body: self.http.body().as_ref().to_vec(),
+        }))
+    }
+
     /// Where reads run: the environment's pool, within the invocation's deadline.
     ///
     /// # Errors
@@ -96,6 +197,45 @@ impl Request {
     /// The change's own, and any of [`Error`]'s database classes.
     pub async fn write<C: Change>(&self, change: &C) -> Result<C::Outcome, Error> {
         self.pool()?.write(self.deadline, change).await
+    }
+
+    /// Makes a change, or, where the caller made it before with the same Idempotency-Key, gives the
+    /// same answer again.
+    ///
+    /// # Errors
+    /// As for [`Request::write`], and those of [`Request::idempotency_key`].
+    pub async fn write_once<C>(&self, caller: &Caller, change: &C) -> Result<Answer, Error>
+    where
+        C: Change<Outcome = Answer>,
+    {
+        let key = self.idempotency_key(caller)?;
+        let key = key.as_ref();
+        self.write(&Once { change, key }).await
+    }
+
+    /// The answer to a change; logs whose data it shows.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] where a header is none, which is a defect.
+    pub fn answer(&self, caller: &Caller, answer: Answer) -> Result<Response, Error> {
+        self.log_access(caller, answer.patients.iter().copied());
+        answer.response()
+    }
+
+    /// The answer that shows one thing that can be changed: with a strong entity tag for If-Match.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] where the value has no JSON form, which is a defect.
+    pub fn one(&self, value: &impl Serialize) -> Result<Response, Error> {
+        answer::one(self.http.headers(), value)
+    }
+
+    /// The answer that shows a list or figures: 304 where the client has it already.
+    ///
+    /// # Errors
+    /// As for [`Request::one`].
+    pub fn many(&self, value: &impl Serialize) -> Result<Response, Error> {
+        answer::many(self.http.headers(), value)
     }
 
     /// What the environment's pool holds.
@@ -129,18 +269,4 @@ pub fn search_text<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a s
         )));
     }
     Ok(Some(text))
-}
-
-/// An answer in JSON, which no cache keeps: what is shown here is about patients.
-///
-/// # Errors
-/// [`Error::Unexpected`] where the value has no JSON form, which is a defect.
-pub fn json(value: &impl Serialize) -> Result<Response, Error> {
-    let body = serde_json::to_string(value).map_err(|error| Error::Unexpected(error.into()))?;
-    lambda_http::Response::builder()
-        .status(StatusCode::OK)
-        .header("content-type", "application/json")
-        .header("cache-control", "no-store")
-        .body(body.into())
-        .map_err(|error| Error::Unexpected(error.into()))
 }

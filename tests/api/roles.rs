@@ -102,7 +102,7 @@ async fn the_application_may_do_what_the_functions_do_and_nothing_else() {
     assert_eq!(
         granted,
         "public.appointment_changes INSERT, public.appointments INSERT SELECT UPDATE, \
-         public.doctors SELECT UPDATE, public.idempotency_keys DELETE INSERT SELECT, \
+         public.doctors SELECT UPDATE, public.idempotency_keys DELETE INSERT SELECT UPDATE, \
          public.patients INSERT SELECT UPDATE, public.time_off DELETE INSERT SELECT, \
          public.working_hours DELETE INSERT SELECT"
     );

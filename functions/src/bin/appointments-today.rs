@@ -3,10 +3,12 @@
 
 use serde::Deserialize;
 use shared::{
+    answer::Response,
     appointments::{self, TodayPosition},
+    auth::Action,
     error::Error,
     page::Cursor,
-    request::{self, Request, Response},
+    request::Request,
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -20,10 +22,12 @@ struct Query {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::SeeSchedule)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
-    let page = appointments::today(request.reader()?, doctor, query.cursor.as_ref())
-        .await?
-        .ok_or(Error::NotFound("doctor"))?;
-    request::json(&page)
+    let page =
+        appointments::today(request.reader()?, &access, doctor, query.cursor.as_ref()).await?;
+    request.log_access(&caller, page.data.iter().map(|visit| visit.patient.id));
+    request.many(&page)
 }

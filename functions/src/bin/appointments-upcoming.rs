@@ -3,10 +3,12 @@
 
 use serde::Deserialize;
 use shared::{
+    answer::Response,
     appointments::{self, UPCOMING_PAGE, UpcomingPosition},
+    auth::Action,
     error::Error,
     page::{Cursor, PageLimit},
-    request::{self, Request, Response},
+    request::Request,
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -21,11 +23,19 @@ struct Query {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::SeeSchedule)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let limit = query.limit.unwrap_or_default();
-    let page = appointments::upcoming(request.reader()?, doctor, limit, query.cursor.as_ref())
-        .await?
-        .ok_or(Error::NotFound("doctor"))?;
-    request::json(&page)
+    let page = appointments::upcoming(
+        request.reader()?,
+        &access,
+        doctor,
+        limit,
+        query.cursor.as_ref(),
+    )
+    .await?;
+    request.log_access(&caller, page.data.iter().map(|visit| visit.patient.id));
+    request.many(&page)
 }

@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 use shared::{
+    answer::Response,
+    auth::Action,
     doctors::{self, DOCTORS_PAGE, DoctorFilter, DoctorPosition},
     error::Error,
     page::{Cursor, PageLimit},
-    request::{self, Request, Response},
+    request::{self, Request},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -22,6 +24,7 @@ struct Query {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    request.caller()?.may(Action::SeeDoctors)?;
     let query: Query = request.query()?;
     let filter = DoctorFilter {
         specialty: request::search_text("specialty", query.specialty.as_deref())?,
@@ -29,5 +32,5 @@ async fn handler(request: Request) -> Result<Response, Error> {
     };
     let limit = query.limit.unwrap_or_default();
     let page = doctors::list(request.reader()?, &filter, limit, query.cursor.as_ref()).await?;
-    request::json(&page)
+    request.many(&page)
 }

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use shared::{
+    answer::Response,
+    auth::Action,
     error::Error,
     health::{self, ServerHealth},
     pool::Statistics,
-    request::{self, Request, Response},
+    request::Request,
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -48,14 +50,17 @@ struct DatabaseHealth {
 async fn handler(request: Request) -> Result<Response, Error> {
     let query: Query = request.query()?;
     let database = match query.deep {
-        Some(Deep::Yes) => Some(DatabaseHealth {
-            reachable: true,
-            server: health::look(request.reader()?).await?,
-            pool: request.pool_statistics()?,
-        }),
+        Some(Deep::Yes) => {
+            request.caller()?.may(Action::SeeOperations)?;
+            Some(DatabaseHealth {
+                reachable: true,
+                server: health::look(request.reader()?).await?,
+                pool: request.pool_statistics()?,
+            })
+        }
         Some(Deep::No) | None => None,
     };
-    request::json(&Health {
+    request.many(&Health {
         status: "ok",
         database,
     })

@@ -18,7 +18,10 @@ const PRIVILEGES: [(&str, &[&str]); 7] = [
     ("appointment_changes", &["insert"]),
     ("appointments", &["insert", "select", "update"]),
     ("doctors", &["select", "update"]),
-    ("idempotency_keys", &["delete", "insert", "select"]),
+    (
+        "idempotency_keys",
+        &["delete", "insert", "select", "update"],
+    ),
     ("patients", &["insert", "select", "update"]),
     ("time_off", &["delete", "insert", "select"]),
     ("working_hours", &["delete", "insert", "select"]),

@@ -1,0 +1,161 @@
+//! A doctor's calendar while it is being changed: one transaction at a time, and what stands in the
+//! way of a time.
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use crate::{error::Error, refusal::Refusal};
+
+/// The longest appointment, in hours.
+const LONGEST_HOURS: i64 = 24;
+/// The years in which appointments may lie; others are slips of the pen.
+const YEARS: std::ops::RangeInclusive<i32> = 1900..=2199;
+
+/// Half-open: the end belongs to what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Period {
+    pub(super) starts_at: DateTime<Utc>,
+    pub(super) ends_at: DateTime<Utc>,
+}
+
+impl Period {
+    /// Takes two moments for an appointment's.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] where they cannot be.
+    pub(super) fn new(starts_at: DateTime<Utc>, ends_at: DateTime<Utc>) -> Result<Self, Error> {
+        let length = ends_at.signed_duration_since(starts_at);
+        if length <= TimeDelta::zero() || length > TimeDelta::hours(LONGEST_HOURS) {
+            return Err(Error::BadRequest(format!(
+                "endsAt must be after startsAt, and at most {LONGEST_HOURS} hours after it"
+            )));
+        }
+        if !YEARS.contains(&starts_at.year()) {
+            let (first, last) = (YEARS.start(), YEARS.end());
+            return Err(Error::BadRequest(format!(
+                "startsAt must lie in the years {first} to {last}"
+            )));
+        }
+        Ok(Self { starts_at, ends_at })
+    }
+}
+
+/// The doctor of an appointment, with their row locked; see [`lock`].
+pub(super) async fn lock_of(
+    db: impl PgExecutor<'_>,
+    appointment: Uuid,
+) -> sqlx::Result<Option<LockedDoctor>> {
+    sqlx::query_as!(
+        LockedDoctor,
+        "select d.id, d.active, d.subject
+         from doctors d join appointments a on a.doctor_id = d.id
+         where a.id = $1
+         limit 1
+         for no key update of d",
+        appointment
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The doctor's row, locked until the transaction ends. Whoever changes the calendar does this
+/// first, so that changes wait for each other in the order they came, and never for each other in a
+/// circle, as two inserts against an exclusion constraint may.
+pub(super) async fn lock(
+    db: impl PgExecutor<'_>,
+    doctor: Uuid,
+) -> sqlx::Result<Option<LockedDoctor>> {
+    sqlx::query_as!(
+        LockedDoctor,
+        "select id, active, subject from doctors where id = $1 limit 1 for no key update",
+        doctor
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// What the lock's holder learns about the doctor.
+pub(super) struct LockedDoctor {
+    pub(super) id: Uuid,
+    pub(super) active: bool,
+    pub(super) subject: Option<String>,
+}
+
+/// Checks a period against the doctor's other appointments and, unless they are overridden, against
+/// week, absences and the clock. Only true while the doctor's row is locked. What it says of other
+/// appointments is for the caller to read; that nothing overlaps is the exclusion constraint's
+/// business.
+pub(super) async fn check(
+    db: impl PgExecutor<'_>,
+    doctor: Uuid,
+    period: Period,
+    except: Option<Uuid>,
+    override_hours: bool,
+) -> Result<(), Error> {
+    let found = sqlx::query!(
+        r#"
+        select $2::timestamptz < now() as "past!",
+               exists (
+                   select from time_off t
+                   where t.doctor_id = d.id
+                     and tstzrange(t.starts_at, t.ends_at, '[)') && tstzrange($2, $3, '[)')
+               ) as "away!",
+               not exists (
+                   select from working_hours w,
+                        lateral (select ($2 at time zone d.time_zone)::date as day) l
+                   where w.doctor_id = d.id
+                     and w.weekday = extract(isodow from l.day)
+                     and (l.day + w.opens) at time zone d.time_zone <= $2
+                     -- The end of the day, 24:00, is the next one's beginning.
+                     and (l.day + w.closes) at time zone d.time_zone >= $3
+               ) as "outside!",
+               o.starts_at as "other_starts_at?", o.ends_at as "other_ends_at?"
+        from doctors d
+        left join lateral (
+            select a.starts_at, a.ends_at
+            from appointments a
+            where a.doctor_id = d.id
+              and tstzrange(a.starts_at, a.ends_at, '[)') && tstzrange($2, $3, '[)')
+              and a.status not in ('cancelled', 'no_show')
+              and a.id is distinct from $4
+            order by a.starts_at
+            limit 1
+        ) o on true
+        where d.id = $1
+        limit 1
+        "#,
+        doctor,
+        period.starts_at,
+        period.ends_at,
+        except,
+    )
+    .fetch_one(db)
+    .await?;
+    if let (Some(starts_at), Some(ends_at)) = (found.other_starts_at, found.other_ends_at) {
+        let other = Some((starts_at, ends_at));
+        return Err(Refusal::Overlap { other }.into());
+    }
+    if override_hours {
+        Ok(())
+    } else if found.past {
+        Err(Refusal::Past.into())
+    } else if found.away {
+        Err(Refusal::TimeOff.into())
+    } else if found.outside {
+        Err(Refusal::OutsideWorkingHours.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// What a failed insert or update means: the constraint decides, whatever was checked before.
+pub(super) fn decided(error: sqlx::Error) -> Error {
+    let constraint = error
+        .as_database_error()
+        .and_then(|database| database.constraint());
+    match constraint {
+        Some("appointments_no_overlap") => Refusal::Overlap { other: None }.into(),
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,271 @@
+//! Changes of an appointment: another time, another status, notes; and giving it up.
+
+use chrono::{DateTime, Utc};
+use headers::IfMatch;
+use lambda_http::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{
+    AppointmentDetail, Status,
+    audit::{self, Done},
+    calendar::{self, LockedDoctor, Period},
+    detail::find,
+};
+use crate::{
+    answer::{Answer, check_precondition},
+    auth::{Access, Action, Caller},
+    error::Error,
+    refusal::Refusal,
+    text::Text,
+    transaction::{Change, Transaction},
+};
+
+/// What a client wants to be different. What is absent stays.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Patch {
+    /// When it begins.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// When it is over.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// Where it stands; `cancelled` has a route of its own, because it has a reason.
+    pub status: Option<Status>,
+    /// Clinical notes; at most 10 000 characters.
+    pub notes: Option<Text<0, 10_000>>,
+    /// Outside working hours, in time off or in the past all the same. For staff alone.
+    #[serde(default, rename = "override")]
+    pub override_hours: bool,
+}
+
+/// A patch by somebody.
+#[derive(Debug)]
+pub struct Edit<'a> {
+    /// Which appointment.
+    pub appointment: Uuid,
+    /// What becomes different.
+    pub patch: &'a Patch,
+    /// What they have seen of it.
+    pub if_match: &'a IfMatch,
+    /// Who they are.
+    pub caller: &'a Caller,
+}
+
+/// A cancellation by somebody. Asked for again, it answers the same and changes nothing.
+#[derive(Debug)]
+pub struct Cancellation<'a> {
+    /// Which appointment.
+    pub appointment: Uuid,
+    /// Why; at most 500 characters.
+    pub reason: &'a Text<0, 500>,
+    /// Who they are.
+    pub caller: &'a Caller,
+}
+
+impl Change for Edit<'_> {
+    type Outcome = Answer;
+
+    async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
+        let (doctor, current) = locked(db, self.appointment, self.caller).await?;
+        check_precondition(self.if_match, &current)?;
+        let by = self.permit(&doctor)?;
+        let period = self.checked_period(&current)?;
+        let patch = self.patch;
+        if let Some(period) = period {
+            let except = Some(current.id);
+            calendar::check(&mut *db, doctor.id, period, except, patch.override_hours).await?;
+        }
+        let status = patch.status.unwrap_or(current.status);
+        if status == Status::Cancelled && current.status != status
+            || !current.status.may_become(status)
+        {
+            let from = current.status;
+            return Err(Refusal::Transition { from, to: status }.into());
+        }
+        let (before, after) = self.difference(&current, period);
+        if after.is_empty() {
+            return Answer::showing(StatusCode::OK, &current, vec![current.patient.id]);
+        }
+        update(&mut *db, current.id, period, status, patch)
+            .await
+            .map_err(calendar::decided)?;
+        let (before, after) = (Value::Object(before), Value::Object(after));
+        audit::write(
+            &mut *db,
+            &by,
+            current.id,
+            Done::Changed,
+            Some(&before),
+            &after,
+        )
+        .await?;
+        show(db, self.appointment, self.caller).await
+    }
+}
+
+impl Edit<'_> {
+    /// Who may see it may move it; status and notes are for staff and its doctor.
+    fn permit(&self, doctor: &LockedDoctor) -> Result<Access<'_>, Error> {
+        let mut by = self.caller.may(Action::Move)?;
+        if self.patch.status.is_some() || self.patch.notes.is_some() {
+            by = self.caller.may(Action::KeepRecord)?;
+            let own = by.doctor.is_some() && by.doctor == doctor.subject.as_deref();
+            if !(by.all || own) {
+                return Err(Error::Forbidden);
+            }
+        }
+        if self.patch.override_hours {
+            self.caller.may(Action::OverrideHours)?;
+        }
+        Ok(by)
+    }
+
+    /// The new time, where there is one.
+    fn checked_period(&self, current: &AppointmentDetail) -> Result<Option<Period>, Error> {
+        let starts_at = self.patch.starts_at.unwrap_or(current.starts_at);
+        let ends_at = self.patch.ends_at.unwrap_or(current.ends_at);
+        if (starts_at, ends_at) == (current.starts_at, current.ends_at) {
+            return Ok(None);
+        }
+        if !current.status.is_movable() {
+            return Err(Refusal::NotMovable(current.status).into());
+        }
+        Period::new(starts_at, ends_at).map(Some)
+    }
+
+    /// What the patch makes different, as it was and as it becomes.
+    fn difference(
+        &self,
+        current: &AppointmentDetail,
+        period: Option<Period>,
+    ) -> (Map<String, Value>, Map<String, Value>) {
+        let notes = self.patch.notes.as_ref().map(Text::as_str);
+        let pairs = [
+            (
+                "startsAt",
+                json!(current.starts_at),
+                period.map(|period| json!(period.starts_at)),
+            ),
+            (
+                "endsAt",
+                json!(current.ends_at),
+                period.map(|period| json!(period.ends_at)),
+            ),
+            (
+                "status",
+                json!(current.status),
+                self.patch.status.map(|status| json!(status)),
+            ),
+            (
+                "notes",
+                json!(current.notes),
+                notes.map(|notes| json!(notes)),
+            ),
+        ];
+        let (mut before, mut after) = (Map::new(), Map::new());
+        for (name, was, becomes) in pairs {
+            if let Some(becomes) = becomes.filter(|becomes| *becomes != was) {
+                before.insert(name.to_owned(), was);
+                after.insert(name.to_owned(), becomes);
+            }
+        }
+        (before, after)
+    }
+}
+
+impl Change for Cancellation<'_> {
+    type Outcome = Answer;
+
+    async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
+        let (_, current) = locked(db, self.appointment, self.caller).await?;
+        let by = self.caller.may(Action::Cancel)?;
+        if !current.status.may_become(Status::Cancelled) {
+            return Err(Refusal::Transition {
+                from: current.status,
+                to: Status::Cancelled,
+            }
+            .into());
+        }
+        if current.status == Status::Cancelled {
+            return Answer::showing(StatusCode::OK, &current, vec![current.patient.id]);
+        }
+        cancel(&mut *db, current.id, self.reason.as_str()).await?;
+        let before = json!({ "status": current.status, "cancelReason": null });
+        let after = json!({ "status": Status::Cancelled, "cancelReason": self.reason });
+        audit::write(
+            &mut *db,
+            &by,
+            current.id,
+            Done::Cancelled,
+            Some(&before),
+            &after,
+        )
+        .await?;
+        show(db, self.appointment, self.caller).await
+    }
+}
+
+/// The appointment as it is, and its doctor, whose calendar is locked from here on: every change of
+/// an appointment goes through here, so none is lost.
+async fn locked(
+    db: &mut Transaction,
+    appointment: Uuid,
+    caller: &Caller,
+) -> Result<(LockedDoctor, AppointmentDetail), Error> {
+    let missing = || Error::NotFound("appointment");
+    let access = caller.may(Action::SeeAppointment)?;
+    let doctor = calendar::lock_of(&mut *db, appointment).await?;
+    let doctor = doctor.ok_or_else(missing)?;
+    let notes = caller.access(Action::SeeNotes);
+    let current = find(&mut *db, &access, notes.as_ref(), appointment).await?;
+    Ok((doctor, current.ok_or_else(missing)?))
+}
+
+/// The answer that shows the appointment as it is now.
+async fn show(db: &mut Transaction, appointment: Uuid, caller: &Caller) -> Result<Answer, Error> {
+    let access = caller.may(Action::SeeAppointment)?;
+    let notes = caller.access(Action::SeeNotes);
+    let changed = find(db, &access, notes.as_ref(), appointment).await?;
+    let changed = changed.ok_or(Error::NotFound("appointment"))?;
+    Answer::showing(StatusCode::OK, &changed, vec![changed.patient.id])
+}
+
+async fn update(
+    db: impl PgExecutor<'_>,
+    appointment: Uuid,
+    period: Option<Period>,
+    status: Status,
+    patch: &Patch,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update appointments
+         set starts_at = coalesce($2, starts_at), ends_at = coalesce($3, ends_at),
+             status = $4, notes = coalesce($5, notes),
+             revision = revision + 1, updated_at = clock_timestamp()
+         where id = $1",
+        appointment,
+        period.map(|period| period.starts_at),
+        period.map(|period| period.ends_at),
+        status as _,
+        patch.notes.as_ref().map(Text::as_str),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn cancel(db: impl PgExecutor<'_>, appointment: Uuid, reason: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update appointments
+         set status = 'cancelled', cancel_reason = $2,
+             revision = revision + 1, updated_at = clock_timestamp()
+         where id = $1",
+        appointment,
+        reason,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

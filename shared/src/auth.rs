@@ -1,0 +1,251 @@
+//! Who calls, and how far what they may do reaches.
+//!
+//! API Gateway has verified the token; what arrives here are its claims. Roles and actions meet in
+//! one table, [`reach`]. Whether something is the caller's own is decided in the same statement
+//! that reads or changes it, by the subject.
+
+use std::collections::HashMap;
+
+use crate::{config::Claims, error::Error};
+
+/// What somebody is to the clinic. The strongest comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The front desk.
+    Staff,
+    /// A doctor, by `doctors.subject`.
+    Doctor,
+    /// A patient, by `patients.subject`.
+    Patient,
+}
+
+impl Role {
+    /// Every role, the strongest first.
+    pub const ALL: [Self; 3] = [Self::Staff, Self::Doctor, Self::Patient];
+
+    /// The role's name in tokens and in the audit trail.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Staff => "staff",
+            Self::Doctor => "doctor",
+            Self::Patient => "patient",
+        }
+    }
+}
+
+/// What can be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Who can be visited: doctors, their weeks, their free slots.
+    SeeDoctors,
+    /// A doctor's appointments, as lists and as figures.
+    SeeSchedule,
+    /// A doctor's working hours and time off.
+    ChangeFrame,
+    /// One appointment.
+    SeeAppointment,
+    /// Its clinical notes.
+    SeeNotes,
+    /// A new appointment.
+    Book,
+    /// Outside working hours, in time off or in the past.
+    OverrideHours,
+    /// Moving an appointment.
+    Move,
+    /// An appointment's status and notes.
+    KeepRecord,
+    /// Giving an appointment up.
+    Cancel,
+    /// Finding patients by name or phone.
+    SearchPatients,
+    /// A patient's record.
+    SeePatient,
+    /// A patient's appointments; to a doctor the ones with themselves.
+    SeePatientAppointments,
+    /// New patients, and corrections.
+    KeepPatients,
+    /// What the database is doing.
+    SeeOperations,
+}
+
+/// How far a permission reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Everything of the clinic.
+    All,
+    /// What belongs to the caller.
+    Own,
+    /// Nothing.
+    Nothing,
+}
+
+/// Who may do what: the one table.
+pub const fn reach(role: Role, action: Action) -> Reach {
+    use Reach::{All, Nothing, Own};
+    let (staff, doctor, patient) = match action {
+        Action::SeeDoctors => (All, All, All),
+        Action::SeeSchedule => (All, Own, Nothing),
+        Action::ChangeFrame => (All, Own, Nothing),
+        Action::SeeAppointment => (All, Own, Own),
+        Action::SeeNotes => (All, Own, Nothing),
+        Action::Book => (All, Own, Own),
+        Action::OverrideHours => (All, Nothing, Nothing),
+        Action::Move => (All, Own, Own),
+        Action::KeepRecord => (All, Own, Nothing),
+        Action::Cancel => (All, Own, Own),
+        Action::SearchPatients => (All, Nothing, Nothing),
+        Action::SeePatient => (All, Own, Own),
+        Action::SeePatientAppointments => (All, Own, Own),
+        Action::KeepPatients => (All, Nothing, Nothing),
+        Action::SeeOperations => (All, Nothing, Nothing),
+    };
+    match role {
+        Role::Staff => staff,
+        Role::Doctor => doctor,
+        Role::Patient => patient,
+    }
+}
+
+/// Somebody whose token was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    subject: String,
+    roles: Vec<Role>,
+}
+
+/// How far one action of one caller reaches, for a statement to decide by. What fits none of the
+/// three parts is not theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access<'a> {
+    /// Everything is theirs.
+    pub all: bool,
+    /// What belongs to the doctor with this subject is theirs.
+    pub doctor: Option<&'a str>,
+    /// What belongs to the patient with this subject is theirs.
+    pub patient: Option<&'a str>,
+    /// As what they act: the strongest of their roles that may.
+    pub role: Role,
+    /// Who they are.
+    pub subject: &'a str,
+}
+
+impl Caller {
+    /// Reads the verified claims. API Gateway hands all of them on as texts, an array as its
+    /// elements between brackets with spaces in between: `[doctor staff]`.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] where there are none, or no subject.
+    pub(crate) fn read(
+        claims: Option<&HashMap<String, String>>,
+        names: &Claims,
+    ) -> Result<Self, Error> {
+        let claims = claims.ok_or(Error::Unauthenticated)?;
+        let subject = claims.get(&names.subject).filter(|text| !text.is_empty());
+        let named = claims.get(&names.role).map_or("", String::as_str);
+        let named: Vec<&str> = named
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .split_whitespace()
+            .collect();
+        Ok(Self {
+            subject: subject.ok_or(Error::Unauthenticated)?.clone(),
+            roles: Role::ALL
+                .into_iter()
+                .filter(|role| named.contains(&role.name()))
+                .collect(),
+        })
+    }
+
+    /// Who they are, as the identity provider names them.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What they are, the strongest first.
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    /// How far an action reaches. None where no role of theirs has it.
+    pub fn access(&self, action: Action) -> Option<Access<'_>> {
+        let reaches =
+            |role: Role, wanted| self.roles.contains(&role) && reach(role, action) == wanted;
+        let own = |role| reaches(role, Reach::Own).then_some(self.subject.as_str());
+        let role = self
+            .roles
+            .iter()
+            .find(|role| reach(**role, action) != Reach::Nothing)?;
+        Some(Access {
+            all: Role::ALL.into_iter().any(|role| reaches(role, Reach::All)),
+            doctor: own(Role::Doctor),
+            patient: own(Role::Patient),
+            role: *role,
+            subject: &self.subject,
+        })
+    }
+
+    /// How far an action reaches.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where no role of theirs has it.
+    pub fn may(&self, action: Action) -> Result<Access<'_>, Error> {
+        self.access(action).ok_or(Error::Forbidden)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(groups: &str) -> Caller {
+        let claims = [("cognito:groups", groups), ("sub", "s-1")];
+        let claims = claims.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Caller::read(Some(&claims.into()), &Claims::default()).expect("a caller")
+    }
+
+    #[test]
+    fn roles_are_read_as_api_gateway_passes_them() {
+        assert_eq!(
+            caller("[doctor staff]").roles(),
+            [Role::Staff, Role::Doctor]
+        );
+        assert_eq!(caller("[patient]").roles(), [Role::Patient]);
+        assert_eq!(caller("doctor").roles(), [Role::Doctor]);
+        for none in [
+            "",
+            "[]",
+            "[admins]",
+            "[staff,doctor]",
+            "Staff",
+            "staffdoctor",
+        ] {
+            assert_eq!(caller(none).roles(), [], "{none}");
+        }
+    }
+
+    #[test]
+    fn without_claims_or_a_subject_nobody_calls() {
+        let names = Claims::default();
+        let unauthenticated = |claims: Option<&HashMap<String, String>>| {
+            matches!(Caller::read(claims, &names), Err(Error::Unauthenticated))
+        };
+        assert!(unauthenticated(None));
+        assert!(unauthenticated(Some(&HashMap::new())));
+        let empty = HashMap::from([("sub".to_owned(), String::new())]);
+        assert!(unauthenticated(Some(&empty)));
+    }
+
+    #[test]
+    fn the_strongest_role_acts_and_each_own_part_counts() {
+        let both = caller("[patient doctor]");
+        let access = both.may(Action::SeeAppointment).expect("access");
+        assert_eq!((access.all, access.role), (false, Role::Doctor));
+        assert_eq!((access.doctor, access.patient), (Some("s-1"), Some("s-1")));
+        let access = both.may(Action::SeeSchedule).expect("access");
+        assert_eq!((access.doctor, access.patient), (Some("s-1"), None));
+        let staff = caller("[staff patient]");
+        assert!(staff.may(Action::SearchPatients).expect("access").all);
+        assert!(caller("[patient]").may(Action::SeeSchedule).is_err());
+        assert!(caller("[]").may(Action::SeeDoctors).is_err());
+    }
+}
