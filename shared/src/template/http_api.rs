@@ -225,7 +225,7 @@ impl<'a, 'input> Api<'a, 'input> {
         let texts = |name: &str| match lookup(cors, &[name]) {
             None => Ok(Vec::new()),
             Some(node) => list(node, self.parameters)
-                .ok_or_else(|| refused(name, Some(node), "a list, or !Ref of a parameter")),
+                .ok_or_else(|| refused(name, Some(node), "a list of texts")),
         };
         let value =
             |name: &str| match lookup(cors, &[name]).map(|node| scalar(node, self.parameters)) {
@@ -250,25 +250,17 @@ impl<'a, 'input> Api<'a, 'input> {
     }
 }
 
-/// A list of texts: one written as such, or a parameter of the type `CommaDelimitedList`. None
-/// where a value is not known, or is none.
+/// A list of texts that are known. None where it is no list: SAM takes a function in its place for
+/// the whole `CorsConfiguration`.
 fn list(node: &Yaml<'_>, parameters: &Parameters) -> Option<Vec<String>> {
+    let Yaml::Sequence(nodes) = node else {
+        return None;
+    };
     let known = |node: &Yaml<'_>| match scalar(node, parameters) {
         Scalar::Known(text) => Some(text),
         Scalar::Unresolved(_) | Scalar::Collection => None,
     };
-    match node {
-        Yaml::Sequence(nodes) => nodes.iter().map(known).collect(),
-        node => {
-            let texts = known(node)?;
-            Some(
-                texts
-                    .split(',')
-                    .map(|text| text.trim().to_owned())
-                    .collect(),
-            )
-        }
-    }
+    nodes.iter().map(known).collect()
 }
 
 fn error(

@@ -158,7 +158,7 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
         .function_variable("migrate", "DATABASE_CEILING", CEILING)
         .idle_limit(IDLE_LIMIT)
         // Pages under development come from a server of their own on this machine.
-        .parameter("CorsOrigins", "http://*")
+        .parameter("CorsOrigin", "http://*")
         .subject_of({
             let owner = owner.clone();
             move |role, id| subject(owner.clone(), role, id)

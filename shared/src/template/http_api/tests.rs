@@ -6,7 +6,7 @@ fn read(api: &str, events: &str) -> Result<HttpApi, String> {
     let text = format!(
         "
 Parameters:
-  Origins: {{ Type: CommaDelimitedList, Default: 'https://a.example, https://b.example' }}
+  Origin: {{ Type: String, Default: https://a.example }}
   Issuer: {{ Type: String }}
 Resources:
   Api: {{ Type: AWS::Serverless::HttpApi, Properties: {api} }}
@@ -60,8 +60,8 @@ fn without_authorizers_everything_is_open() {
 }
 
 #[test]
-fn cors_lists_are_written_out_or_a_parameters() {
-    let api = "{ CorsConfiguration: { AllowOrigins: !Ref Origins, AllowMethods: [GET],
+fn cors_lists_are_written_out_with_parameters_in_them() {
+    let api = "{ CorsConfiguration: { AllowOrigins: [!Ref Origin, 'https://b.example'], AllowMethods: [GET],
         AllowHeaders: [authorization], MaxAge: 600, AllowCredentials: true } }";
     let expected = Cors {
         allow_origins: vec![
@@ -75,6 +75,14 @@ fn cors_lists_are_written_out_or_a_parameters() {
         max_age: Some(600),
     };
     assert_eq!(read(api, "{}").map(|api| api.cors), Ok(Some(expected)));
+    let said = read("{ CorsConfiguration: { AllowOrigins: !Ref Origin } }", "{}");
+    assert_eq!(
+        said,
+        Err(
+            "Api: CorsConfiguration.AllowOrigins is !Ref Origin; accepted is a list of texts"
+                .to_owned()
+        )
+    );
 }
 
 #[test]
