@@ -259,12 +259,11 @@ fn banner(fleet: &Fleet, doctor: Option<Shown>) -> io::Result<()> {
         let appointments = format!("{url}/api/doctors/{id}/appointments");
         writeln!(out, "  {curl} '{appointments}/today'")?;
         writeln!(out, "  {curl} '{appointments}/upcoming?limit=3'")?;
-        writeln!(out, "\nThe same as that doctor:\n")?;
-        writeln!(
-            out,
-            "  TOKEN=$(make -s token ROLE=doctor ID={doctor}{port})"
-        )?;
-        writeln!(out, "  {curl} '{appointments}/today'")?;
+        if has_subject {
+            writeln!(out, "\nThe same as that doctor:\n")?;
+            writeln!(out, "  TOKEN=$(make -s token ROLE=doctor ID={id}{port})")?;
+            writeln!(out, "  {curl} '{appointments}/today'")?;
+        }
     }
     writeln!(out)?;
     writeln!(out, "Routes:\n")?;
