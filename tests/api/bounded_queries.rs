@@ -1,12 +1,12 @@
 //! Every checked query is bounded: an unbounded one is how the outage began.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
 use sqlparser::{
     ast::{
-        BinaryOperator, Expr, FunctionArguments, GroupByExpr, LimitClause, Query, Select,
-        SelectItem, SetExpr, Statement, Value as Literal,
+        BinaryOperator, Delete, Expr, FunctionArguments, GroupByExpr, InTarget, LimitClause, Query,
+        Select, SelectItem, SetExpr, Statement, Value as Literal,
     },
     dialect::PostgreSqlDialect,
     parser::Parser,
@@ -18,8 +18,8 @@ const MOST_ROWS: u32 = 201;
 /// Aggregates make one row of any number. Others have to be added here by name.
 const AGGREGATES: [&str; 7] = ["count", "sum", "avg", "min", "max", "bool_or", "bool_and"];
 
-/// The only columns that are unique by themselves.
-const UNIQUE: [&str; 1] = ["id"];
+/// Columns that are unique together.
+const UNIQUE: [&[&str]; 2] = [&["id"], &["subject", "route", "key"]];
 
 /// Why a query is not bounded.
 fn unbounded(sql: &str) -> Result<(), String> {
@@ -31,10 +31,21 @@ fn unbounded(sql: &str) -> Result<(), String> {
         Statement::Query(query) => bounded_query(query),
         Statement::Insert(insert) => match insert.source.as_deref().map(|query| &*query.body) {
             Some(SetExpr::Values(values)) if values.rows.len() == 1 => Ok(()),
-            _ => Err("an insert must write one row, from values".to_owned()),
+            Some(SetExpr::Select(_)) => insert.source.as_deref().map_or(Ok(()), bounded_query),
+            _ => Err("an insert must write one row, from values, or a bounded query's".to_owned()),
         },
         Statement::Update(update) if by_unique_key(update.selection.as_ref()) => Ok(()),
         Statement::Delete(delete) if by_unique_key(delete.selection.as_ref()) => Ok(()),
+        // A batch: what a bounded query names.
+        Statement::Delete(Delete {
+            selection:
+                Some(Expr::In {
+                    target: InTarget::Subquery(subquery),
+                    negated: false,
+                    ..
+                }),
+            ..
+        }) => bounded_query(subquery),
         other => Err(format!("not known to be bounded: {other}")),
     }
 }
@@ -105,29 +116,37 @@ fn one_row(select: &Select) -> bool {
 
 /// `id = $1`, perhaps with more conditions beside it.
 fn by_unique_key(selection: Option<&Expr>) -> bool {
-    match selection {
-        Some(Expr::BinaryOp {
-            left,
-            op: BinaryOperator::And,
-            right,
-        }) => by_unique_key(Some(left)) || by_unique_key(Some(right)),
-        Some(Expr::BinaryOp {
-            left,
-            op: BinaryOperator::Eq,
-            right,
-        }) => {
-            let column = match &**left {
-                Expr::Identifier(name) => &name.value,
-                Expr::CompoundIdentifier(parts) => match parts.last() {
-                    Some(name) => &name.value,
-                    None => return false,
-                },
-                _ => return false,
+    let mut columns = BTreeSet::new();
+    if let Some(condition) = selection {
+        fixed_columns(condition, &mut columns);
+    }
+    UNIQUE
+        .iter()
+        .any(|key| key.iter().all(|column| columns.contains(*column)))
+}
+
+/// The columns that a condition compares with a parameter, all of them at once.
+fn fixed_columns(condition: &Expr, columns: &mut BTreeSet<String>) {
+    let Expr::BinaryOp { left, op, right } = condition else {
+        return;
+    };
+    match op {
+        BinaryOperator::And => {
+            fixed_columns(left, columns);
+            fixed_columns(right, columns);
+        }
+        BinaryOperator::Eq => {
+            let name = match &**left {
+                Expr::Identifier(name) => Some(name),
+                Expr::CompoundIdentifier(parts) => parts.last(),
+                _ => None,
             };
             let parameter = matches!(&**right, Expr::Value(value) if matches!(value.value, Literal::Placeholder(_)));
-            parameter && UNIQUE.contains(&column.as_str())
+            if let (Some(name), true) = (name, parameter) {
+                columns.insert(name.value.clone());
+            }
         }
-        _ => false,
+        _ => {}
     }
 }
 
@@ -158,6 +177,9 @@ fn the_check_tells_bounded_from_unbounded() {
         "insert into doctors (full_name) values ($1) returning id",
         "update doctors set active = false where id = $1",
         "delete from time_off where doctor_id = $2 and id = $1",
+        "update idempotency_keys set status = $4 where subject = $1 and route = $2 and key = $3",
+        "insert into appointment_changes (action) select status from appointments where id = $1 limit 1",
+        "delete from time_off where (id) in (select id from time_off order by ends_at limit $1)",
     ] {
         assert_eq!(unbounded(bounded), Ok(()), "{bounded}");
     }
@@ -173,6 +195,9 @@ fn the_check_tells_bounded_from_unbounded() {
         "select a.id from appointments a join patients p on true where p.id = $1",
         "select id from doctors where id = $1 or active",
         "insert into doctors select * from doctors",
+        "update idempotency_keys set status = $4 where subject = $1 and route = $2",
+        "delete from time_off where (id) in (select id from time_off)",
+        "delete from time_off where id not in (select id from time_off limit 1)",
         "update appointments set status = 'cancelled' where doctor_id = $1",
         "delete from appointments",
         "select id from doctors limit 1000000",

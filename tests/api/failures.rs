@@ -142,7 +142,7 @@ async fn a_wrong_configuration_is_500_misconfigured_and_named_in_the_log() {
         let log = log_of(&clinic, "doctors");
         assert!(log.contains(says), "{parameters}: {log}");
         // The process is up all the same.
-        assert_eq!(clinic.get("/api/health").await.status, 200);
+        assert_eq!(clinic.get("/api/live").await.status, 200);
         clinic.close().await;
     }
 }

@@ -110,6 +110,11 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
             .await;
     }
 
+    let visit: Uuid = sqlx::query_scalar("select id from appointments limit 1")
+        .fetch_one(&mut clinic.admin)
+        .await
+        .unwrap();
+    let nobody = Uuid::new_v4();
     let list = |list| {
         let base = format!("/api/doctors/{doctor}/appointments/{list}");
         let nobody = format!("/api/doctors/{}/appointments/{list}", Uuid::new_v4());
@@ -134,8 +139,18 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
                 .to_vec(),
         ),
         ("GET /api/health", vec!["/api/health".to_owned()]),
+        ("GET /api/live", vec!["/api/live".to_owned()]),
+        (
+            "GET /api/appointments/{id}",
+            vec![
+                format!("/api/appointments/{visit}"),
+                format!("/api/appointments/{nobody}"),
+            ],
+        ),
     ]);
-    let routes: BTreeSet<&str> = pooled.routes().collect();
+    // The others change something: what they answer twice is never the same.
+    let reads = |route: &&str| route.starts_with("GET ");
+    let routes: BTreeSet<&str> = pooled.routes().filter(reads).collect();
     assert_eq!(
         routes,
         paths.keys().copied().collect(),

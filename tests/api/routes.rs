@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 use shared::{
     appointments::{self, TodayPosition},
+    auth::{Access, Role},
     page::Cursor,
 };
 use uuid::Uuid;
@@ -19,6 +20,15 @@ fn names(page: &Value, pointer: &str) -> Vec<String> {
     };
     rows.iter().map(|row| name(row).expect("a text")).collect()
 }
+
+/// The whole clinic's.
+const STAFF: Access<'_> = Access {
+    all: true,
+    doctor: None,
+    patient: None,
+    role: Role::Staff,
+    subject: "staff",
+};
 
 #[tokio::test]
 async fn an_upcoming_appointment_shows_what_the_screen_shows_and_nothing_more() {
@@ -167,10 +177,9 @@ async fn a_day_of_the_calendar_is_whole_when_clocks_change() {
         clinic
             .visits(doctor, patient, &from, 5 * 48, "scheduled")
             .await;
-        let page = appointments::today(&mut clinic.admin, doctor, Some(&day(date)))
+        let page = appointments::today(&mut clinic.admin, &STAFF, doctor, Some(&day(date)))
             .await
-            .unwrap()
-            .expect("the doctor");
+            .unwrap();
         let on_that_day = |start: &DateTime<Utc>| {
             let zone: chrono_tz::Tz = zone.parse().unwrap();
             start.with_timezone(&zone).date_naive() == date.parse::<NaiveDate>().unwrap()

@@ -1,4 +1,5 @@
-//! `GET /api/health`: is the process up? With `?deep=1` also: is the database, and how full is it?
+//! `GET /api/live`, for everybody, and `GET /api/health`: is the process up? With `?deep=1`, for
+//! staff: is the database, and how full is it?
 
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -48,6 +49,17 @@ struct DatabaseHealth {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    match request.route() {
+        "GET /api/live" => request.many(&Health {
+            status: "ok",
+            database: None,
+        }),
+        _ => health(request).await,
+    }
+}
+
+async fn health(request: Request) -> Result<Response, Error> {
+    request.caller()?;
     let query: Query = request.query()?;
     let database = match query.deep {
         Some(Deep::Yes) => {

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use shared::{
     error::Error,
-    request::{self, Request, Response},
+    answer::Response,
+    request::Request,
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -22,5 +23,5 @@ async fn handler(request: Request) -> Result<Response, Error> {
         .bind(query.seconds)
         .execute(request.reader()?)
         .await?;
-    request::json(&"slept")
+    request.many(&"slept")
 }
