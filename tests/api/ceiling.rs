@@ -194,14 +194,25 @@ async fn a_burst_of_300_on_300_environments_is_answered() {
 
 #[tokio::test]
 async fn without_the_roles_limit_and_the_mark_a_burst_goes_through_the_ceiling() {
-    let (mut clinic, path) =
-        clinic("", |fleet| fleet.variable("DATABASE_RETENTION_MARK", "100")).await;
+    // Kept for long, so that a slow machine reaches it too, in some bursts.
+    let (mut clinic, path) = clinic("", |fleet| {
+        fleet
+            .variable("DATABASE_RETENTION_MARK", "100")
+            .variable("DATABASE_LEASE_CROWDED", "300")
+    })
+    .await;
     clinic
         .sql("alter role application connection limit 97")
         .await;
-    together(&clinic.fleet, &path, 300).await;
-    let log = clinic.database.connections().unwrap();
-    let peak = log.peak_lasting(APPLICATION, HANDOVER);
+    let mut peak = 0;
+    for _ in 0..10 {
+        together(&clinic.fleet, &path, 300).await;
+        let log = clinic.database.connections().unwrap();
+        peak = log.peak_lasting(APPLICATION, HANDOVER);
+        if peak > LIMIT {
+            break;
+        }
+    }
     assert!(peak > LIMIT, "the check cannot fail: {peak}");
     clinic.close().await;
 }

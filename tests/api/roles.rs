@@ -150,7 +150,7 @@ async fn rights_that_somebody_gave_are_taken_back() {
     sqlx::raw_sql(
         "set role clinic;
          grant all on all tables in schema public to application;
-         grant update (full_name) on patients to application;
+         grant update (action) on appointment_changes to application;
          grant create, temporary on database clinic to application;
          grant temporary on database clinic to public;
          grant create on schema public to application;
@@ -183,7 +183,7 @@ async fn rights_that_somebody_gave_are_taken_back() {
              where nspname = 'public' and grantee in (0, 'application'::regrole)
              union all
              select 'column ' || privilege_type from pg_attribute, aclexplode(attacl)
-             where attrelid = 'patients'::regclass) g (grants)",
+             where attrelid = 'appointment_changes'::regclass) g (grants)",
     )
     .await;
     assert_eq!(

@@ -1,11 +1,7 @@
 //! A function for the tests of time limits: it has the database sleep for `seconds`.
 
 use serde::Deserialize;
-use shared::{
-    error::Error,
-    answer::Response,
-    request::Request,
-};
+use shared::{answer::Response, error::Error, request::Request};
 
 fn main() -> Result<(), lambda_http::Error> {
     shared::lambda::serve(handler)
