@@ -34,3 +34,4 @@ mod run;
 mod sample;
 mod schema;
 mod tls;
+mod writes;

@@ -1,8 +1,9 @@
 //! Changes on the pool: begin, commit or roll back, and when a transaction is run once more.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use tokio::time::timeout_at;
+use rand::RngExt;
+use tokio::time::{sleep, timeout_at};
 
 use super::{Pool, STATEMENT_GRACE};
 use crate::{
@@ -11,6 +12,10 @@ use crate::{
     session::Session,
     transaction::{Change, Transaction},
 };
+
+/// How long a transaction that lost a race stands aside before it is run again, in milliseconds:
+/// whoever waits for its locks takes longer to wake up than it takes to come back and lock again.
+const STANDING_ASIDE_MS: std::ops::RangeInclusive<u64> = 20..=100;
 
 /// A transaction that did not commit, or of which it is not known.
 struct Abandoned {
@@ -96,6 +101,10 @@ impl Pool {
                 class = abandoned.error.class(),
                 "a transaction is run again"
             );
+            if abandoned.error.lost_a_race() {
+                let pause = rand::rng().random_range(STANDING_ASIDE_MS);
+                sleep(Duration::from_millis(pause)).await;
+            }
             until = deadline.within(self.limits.pool_timeout);
         }
     }
