@@ -154,7 +154,9 @@ pub(crate) async fn reply_with(fleet: &Fleet, answer: &str) -> Reply {
 /// Requests at the same time, each answered after so many milliseconds.
 pub(crate) async fn together(fleet: &Fleet, count: usize, sleep_ms: u32) -> Vec<Reply> {
     let path = format!("/probe?sleep_ms={sleep_ms}");
-    let requests: JoinSet<Reply> = (0..count).map(|_| get(fleet, &path)).collect();
+    // Signed once: a signature each would keep them apart.
+    let request = as_staff(fleet, &path);
+    let requests: JoinSet<Reply> = (0..count).map(|_| send(request.clone())).collect();
     requests.join_all().await
 }
 
