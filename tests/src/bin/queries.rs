@@ -10,7 +10,7 @@ use std::{
 
 use clap::Parser;
 use fleet::database::Database;
-use sqlx::{Connection, PgConnection, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
 /// Checks every query of the crate `shared` against a throwaway database with all migrations. Run at
 /// the top of the checkout.
@@ -43,7 +43,7 @@ async fn run(check: bool) -> Result<bool, Error> {
     let committed = workspace.join(".sqlx");
     let database = Database::builder().start().await?;
     let migrations = Migrator::new(workspace.join("shared/migrations")).await?;
-    let mut owner = PgConnection::connect(&database.url()).await?;
+    let mut owner = database.admin().await?;
     migrations.run(&mut owner).await?;
 
     let described = tempfile::tempdir()?;
