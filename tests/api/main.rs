@@ -8,6 +8,7 @@
 mod authorizer;
 mod binaries;
 mod bounded_queries;
+mod canary;
 mod ceiling;
 mod clinic;
 mod concurrency;

@@ -1,0 +1,58 @@
+//! While a canary is out, the version before it works on the new schema. Migrations therefore expand
+//! first and contract a release later: what the released version asks, in `canary/`, is asked here.
+//!
+//! At a release, the files of `.sqlx/` replace those in `canary/`.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, SqlSafeStr, TypeInfo};
+
+use crate::clinic::Clinic;
+
+#[tokio::test]
+async fn what_the_released_version_asks_is_answered_by_the_new_schema() {
+    let clinic = Clinic::open().await;
+    let mut application = connect(&clinic.application_url()).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("api/canary");
+    let mut asked = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let released: Value = serde_json::from_str(&text).unwrap();
+        let sql = released["query"].as_str().unwrap().to_owned();
+        let now = application
+            .describe(AssertSqlSafe(sql.clone()).into_sql_str())
+            .await
+            .unwrap_or_else(|error| panic!("{error}:\n{sql}"));
+        let columns = released["describe"]["columns"].as_array().unwrap();
+        assert_eq!(now.columns.len(), columns.len(), "{sql}");
+        for (column, then) in now.columns.iter().zip(columns) {
+            assert_eq!(column.name(), then["name"], "{sql}");
+            let known = then["type_info"].as_str().unwrap().to_lowercase();
+            assert_eq!(column.type_info().name().to_lowercase(), known, "{sql}");
+        }
+        // Rights are looked at when it runs.
+        let parameters = released["describe"]["parameters"]["Left"]
+            .as_array()
+            .unwrap();
+        let nulls = vec!["null"; parameters.len()].join(", ");
+        let arguments = match parameters.len() {
+            0 => String::new(),
+            _ => format!("({nulls})"),
+        };
+        let run =
+            format!("prepare released as {sql}; execute released {arguments}; deallocate released");
+        sqlx::raw_sql(AssertSqlSafe(run))
+            .execute(&mut application)
+            .await
+            .unwrap_or_else(|error| panic!("{error}:\n{sql}"));
+        asked += 1;
+    }
+    assert!(asked >= 4, "only {asked} queries were found");
+    clinic.close().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client beside the application")]
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
+}
