@@ -1,4 +1,30 @@
-//! Pure arithmetic: how many sessions an environment may open.
+//! Pure arithmetic: how many sessions an environment may open, and, for the operator's command
+//! line, how many a whole deployment may.
+//!
+//! - [`demand`]: environments × connection limit of one function; [`ceiling`]: what the database
+//!   grants; [`provider`]: what a provider's database has.
+//! - [`time_limits`], [`account`], [`overlap`]: what else has to hold; [`check`]: all of it
+//!   together, as [`finding`]s.
+//! - [`plan`]: the other way round, from traffic to limits.
+
+#[cfg(feature = "headroom")]
+pub mod account;
+#[cfg(feature = "headroom")]
+pub mod ceiling;
+#[cfg(feature = "headroom")]
+pub mod check;
+#[cfg(feature = "headroom")]
+pub mod demand;
+#[cfg(feature = "headroom")]
+pub mod finding;
+#[cfg(feature = "headroom")]
+pub mod overlap;
+#[cfg(feature = "headroom")]
+pub mod plan;
+#[cfg(feature = "headroom")]
+pub mod provider;
+#[cfg(feature = "headroom")]
+pub mod time_limits;
 
 use std::num::NonZeroU32;
 

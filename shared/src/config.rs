@@ -17,11 +17,15 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(4);
 /// load balancers forget an idle connection, far above the gap between two invocations of a busy
 /// environment, which so never pays for a ping.
 const PING_AFTER: Duration = Duration::from_secs(30);
+/// The default of `DATABASE_LEASE_LONG`, in seconds.
+pub(crate) const LEASE_LONG: u64 = 300;
+/// The default of `DATABASE_RETENTION_MARK`, in percent.
+pub(crate) const RETENTION_MARK: u8 = 80;
 /// By how much the server's limit for a statement stays below the client's, so that the server
 /// ends the statement before the client stops listening.
 const BELOW_SOCKET_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest time that a variable may name: Lambda's longest function time-out.
-const MAX_SECONDS: u64 = 900;
+pub(crate) const MAX_SECONDS: u64 = 900;
 /// The same in milliseconds, for what is measured in them.
 const MAX_MILLISECONDS: u64 = MAX_SECONDS * 1000;
 
@@ -368,11 +372,11 @@ impl Guards {
 fn lease_from_env() -> Result<Terms, ConfigError> {
     Ok(Terms {
         short: milliseconds("DATABASE_LEASE_SHORT_MS", 50, 250)?,
-        long: seconds("DATABASE_LEASE_LONG", 300)?,
+        long: seconds("DATABASE_LEASE_LONG", LEASE_LONG)?,
         crowded: seconds("DATABASE_LEASE_CROWDED", 3)?,
         slice: milliseconds("DATABASE_LEASE_SLICE_MS", 1, 2000)?,
         hot: milliseconds("DATABASE_LEASE_HOT_MS", 0, 250)?,
-        mark: number("DATABASE_RETENTION_MARK", 0, 100)?.unwrap_or(80),
+        mark: number("DATABASE_RETENTION_MARK", 0, 100)?.unwrap_or(RETENTION_MARK),
     })
 }
 
@@ -400,7 +404,7 @@ fn milliseconds(name: &'static str, least: u64, default: u64) -> Result<Duration
 
 /// The server's limit for a statement: as asked, or the default, which gives way to a short
 /// `socket_timeout` by staying one second below it (half of it where it is a single second).
-fn statement_timeout(
+pub(crate) fn statement_timeout(
     explicit: Option<Duration>,
     socket: Option<Duration>,
 ) -> Result<Duration, ConfigError> {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::clock;
 
 /// What is left for the answer: shaping it, and handing it to the runtime.
-const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
+pub(crate) const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
 
 /// The functions' time-out in the template; a test compares the two.
 pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);

@@ -11,7 +11,9 @@
 //!
 //! [`migrations`] brings the schema up to date, [`roles`] those who use it. Beside them, pure:
 //! [`database_url`] reads Prisma's URL, [`budget`] computes the connection limit, [`lease`] the
-//! terms on which sessions are kept. [`config`] reads the variables, [`clock`] the time.
+//! terms on which sessions are kept. [`config`] reads the variables, [`clock`] the time. The operator's
+//! tools add, behind features, the reader of the template, what a server grants, and more of the
+//! [`budget`].
 
 mod access_log;
 pub mod answer;
@@ -35,6 +37,8 @@ pub mod reader;
 pub mod refusal;
 pub mod request;
 pub mod roles;
+#[cfg(feature = "headroom")]
+pub mod server_limits;
 mod session;
 #[cfg(feature = "template")]
 pub mod template;

@@ -35,12 +35,9 @@ fn cargo_lambda_watch_has_the_templates_routes() {
         .functions
         .iter()
         .flat_map(|function| {
-            function.routes.iter().map(|route| match route {
-                Route::Path { method, path } => {
-                    (format!("{method} {path}"), function.binary.clone())
-                }
-                Route::Default => ("$default".to_owned(), function.binary.clone()),
-            })
+            let binary = function.binary.as_ref().unwrap();
+            let routes = function.routes.as_ref().unwrap().iter();
+            routes.map(|route: &Route| (route.key(), binary.clone()))
         })
         .collect();
     assert!(!described.is_empty());
@@ -58,10 +55,13 @@ fn the_template_sets_what_a_budget_is_computed_from() {
             Some(&Variable::Literal("1".to_owned())),
             "{function:?}"
         );
-        assert!(function.reserved_concurrency.is_some(), "{function:?}");
+        assert!(
+            matches!(function.reserved_concurrency, Ok(Some(_))),
+            "{function:?}"
+        );
         // Below API Gateway's limit, and what a function takes for its own where nobody says.
-        if !function.routes.is_empty() {
-            assert_eq!(function.timeout, FUNCTION_TIMEOUT, "{function:?}");
+        if function.behind_gateway {
+            assert_eq!(function.timeout, Ok(FUNCTION_TIMEOUT), "{function:?}");
         }
     }
 }
@@ -86,7 +86,7 @@ fn every_binary_is_in_the_template_and_the_other_way_round() {
     let mut described: Vec<&str> = template
         .functions
         .iter()
-        .map(|function| function.binary.as_str())
+        .map(|function| function.binary.as_deref().unwrap())
         .collect();
     described.sort_unstable();
     assert_eq!(binaries, described);

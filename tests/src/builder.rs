@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::template::{self, Parameters, Route, Template, TemplateError, Variable};
+use shared::template::{self, Parameters, Route, Template, TemplateError, Unusable, Variable};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -62,6 +62,9 @@ pub enum StartError {
     /// The template is not understood.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// A property of the template that a fleet needs is not known.
+    #[error(transparent)]
+    Property(#[from] Unusable),
     /// A function of the template has no executable.
     #[error(
         "{logical_id}: there is no executable `{binary}` (Metadata.BuildProperties.Binary); \
@@ -275,9 +278,10 @@ impl Builder {
         let spawner = Arc::new(Spawner::new()?);
         let mut functions = BTreeMap::new();
         let mut routes = Vec::new();
+        let http_api = template.http_api?;
         for described in template.functions {
             let function = Arc::new(self.function(&described, &spawner)?);
-            for route in described.routes {
+            for route in described.routes? {
                 if matches!(&route, Route::Path { path, .. } if endpoint::is_local(path)) {
                     return Err(StartError::ReservedPath {
                         logical_id: described.logical_id,
@@ -286,18 +290,18 @@ impl Builder {
                 }
                 let target = Target {
                     function: Arc::clone(&function),
-                    protection: template.http_api.protected.get(&route).cloned(),
+                    protection: http_api.protected.get(&route).cloned(),
                 };
                 routes.push((route, target));
             }
-            functions.insert(described.binary, function);
+            functions.insert(described.binary?, function);
         }
         let address = listener.local_addr()?;
         let issuer = Issuer::new(format!("http://{address}{}", endpoint::PREFIX)).await?;
         let gateway = Gateway {
             authority: address.to_string(),
             routes: Routes::new(routes),
-            cors: template.http_api.cors,
+            cors: http_api.cors,
             issuer: Arc::new(issuer),
             subject_of: self.subject_of,
             integration_timeout: self.integration_timeout,
@@ -321,7 +325,7 @@ impl Builder {
             template
                 .functions
                 .iter()
-                .any(|function| function.binary == name)
+                .any(|function| function.binary.as_deref() == Ok(name))
         };
         match self.overrides.keys().find(|name| !known(name)) {
             Some(unknown) => Err(StartError::UnknownFunction(unknown.clone())),
@@ -334,28 +338,29 @@ impl Builder {
         described: &template::Function,
         spawner: &Arc<Spawner>,
     ) -> Result<Function, StartError> {
-        let executable = self.binaries.path(&described.binary).ok_or_else(|| {
+        let binary = described.binary.clone()?;
+        let executable = self.binaries.path(&binary).ok_or_else(|| {
             let names: Vec<&str> = self.binaries.names().collect();
             StartError::NoExecutable {
                 logical_id: described.logical_id.clone(),
-                binary: described.binary.clone(),
+                binary: binary.clone(),
                 there_are: names.join(", "),
             }
         })?;
-        let overrides = self.overrides.get(&described.binary);
+        let overrides = self.overrides.get(&binary);
         let version = Version {
-            function: described.binary.clone(),
+            function: binary,
             label: self.version.clone(),
             executable: executable.to_owned(),
             variables: self.variables(described, overrides)?,
-            timeout: described.timeout,
-            memory_mb: described.memory_mb,
+            timeout: described.timeout.clone()?,
+            memory_mb: described.memory_mb.clone()?,
             max_concurrency: overrides.and_then(|overrides| overrides.max_concurrency),
             freeze: self.freeze,
         };
         let concurrency = overrides
             .and_then(|overrides| overrides.reserved_concurrency)
-            .or(described.reserved_concurrency)
+            .or(described.reserved_concurrency.clone()?)
             .unwrap_or(ACCOUNT_CONCURRENCY);
         let logs = Logs::new(self.on_log.clone());
         Ok(Function::new(

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use saphyr::Yaml;
 
-use super::scalar::{Scalar, describe, scalar};
-use super::{Parameters, Reader, Route, TemplateError, lookup};
+use super::reader::{FunctionKind, Reader};
+use super::resolve::{Scope, Value};
+use super::{Route, Unusable, lookup};
 
 /// The only place of a token that is understood, and SAM's own default for JWT authorizers.
 const IDENTITY_SOURCE: &str = "$request.header.Authorization";
@@ -49,7 +50,7 @@ pub struct Cors {
 struct Api<'a, 'input> {
     logical_id: &'a str,
     resource: &'a Yaml<'input>,
-    parameters: &'a Parameters,
+    scope: &'a Scope<'a, 'input>,
 }
 
 /// Reads the template's HTTP API.
@@ -60,10 +61,11 @@ struct Api<'a, 'input> {
 /// # Errors
 /// Where a route that is guarded once deployed would be open here, or the reverse: an authorizer
 /// of another type, an unknown one, a second API, or settings in `Globals`, which are not read.
-pub(super) fn read(document: &Yaml<'_>, parameters: &Parameters) -> Result<HttpApi, TemplateError> {
+pub(super) fn read(document: &Yaml<'_>, scope: &Scope<'_, '_>) -> Result<HttpApi, Unusable> {
     for property in ["Auth", "CorsConfiguration"] {
         if let Some(found) = lookup(document, &["Globals", "HttpApi", property]) {
             return Err(error(
+                scope,
                 "Globals",
                 &format!("HttpApi.{property}"),
                 Some(found),
@@ -85,11 +87,12 @@ pub(super) fn read(document: &Yaml<'_>, parameters: &Parameters) -> Result<HttpA
     let api = apis.next().map(|(logical_id, resource)| Api {
         logical_id,
         resource,
-        parameters,
+        scope,
     });
     if let Some((logical_id, second)) = apis.next() {
         let found = lookup(second, &["Type"]);
         return Err(error(
+            scope,
             logical_id,
             "Type",
             found,
@@ -99,11 +102,16 @@ pub(super) fn read(document: &Yaml<'_>, parameters: &Parameters) -> Result<HttpA
 
     let mut protected = BTreeMap::new();
     for (logical_id, resource) in of_type("AWS::Serverless::Function") {
+        let condition = lookup(resource, &["Condition"]).and_then(Yaml::as_str);
+        if condition.map(|name| scope.condition(name)) == Some(Ok(false)) {
+            continue;
+        }
         let reader = Reader {
             logical_id,
             resource,
             globals: None,
-            parameters,
+            kind: FunctionKind::Serverless,
+            scope,
         };
         let events = lookup(resource, &["Properties", "Events"]).and_then(Yaml::as_mapping);
         for (name, event) in events.into_iter().flatten() {
@@ -111,8 +119,8 @@ pub(super) fn read(document: &Yaml<'_>, parameters: &Parameters) -> Result<HttpA
                 continue;
             }
             let name = name.as_str().unwrap_or_default();
-            if let Some(protection) = protection(api.as_ref(), logical_id, name, event)? {
-                protected.insert(reader.route(name, event)?, protection);
+            if let Some(protection) = protection(scope, api.as_ref(), logical_id, name, event)? {
+                protected.insert(reader.route(name, &scope.value(event))?, protection);
             }
         }
     }
@@ -122,15 +130,16 @@ pub(super) fn read(document: &Yaml<'_>, parameters: &Parameters) -> Result<HttpA
 
 /// What an event's route asks for; none where it is open.
 fn protection(
+    scope: &Scope<'_, '_>,
     api: Option<&Api<'_, '_>>,
     logical_id: &str,
     event_name: &str,
     event: &Yaml<'_>,
-) -> Result<Option<Protection>, TemplateError> {
+) -> Result<Option<Protection>, Unusable> {
     let own = |property: &str| lookup(event, &["Properties", "Auth", property]);
     let refused = |property: &str, found, accepted| {
         let property = format!("Events.{event_name}.{property}");
-        Err(error(logical_id, &property, found, accepted))
+        Err(error(scope, logical_id, &property, found, accepted))
     };
     let Some(api) = api.filter(|api| api.property(&["Auth"]).is_some()) else {
         return match lookup(event, &["Properties", "Auth"]) {
@@ -141,15 +150,15 @@ fn protection(
     // Without ApiId, SAM would put the route into an API of its own, which nothing guards.
     let api_id = lookup(event, &["Properties", "ApiId"]);
     let reference = format!("!Ref {}", api.logical_id);
-    match api_id.map(|node| scalar(node, api.parameters)) {
-        Some(Scalar::Unresolved(found)) if found == reference => {}
+    match api_id.map(|node| scope.value(node)) {
+        Some(Value::Unknown(found)) if found == reference => {}
         _ => return refused("ApiId", api_id, "!Ref of the template's HTTP API"),
     }
     let name = match own("Authorizer").or_else(|| api.auth(&["DefaultAuthorizer"])) {
         None => return Ok(None),
-        Some(node) => match scalar(node, api.parameters) {
-            Scalar::Known(name) if name == "NONE" => return Ok(None),
-            Scalar::Known(name) => name,
+        Some(node) => match scope.value(node) {
+            Value::Text { text, .. } if text == "NONE" => return Ok(None),
+            Value::Text { text, .. } => text,
             _ => {
                 return refused(
                     "Auth.Authorizer",
@@ -160,7 +169,7 @@ fn protection(
         },
     };
     let scopes = match (own("AuthorizationScopes"), api.authorizer(&name)?) {
-        (Some(own), _) => list(own, api.parameters),
+        (Some(own), _) => list(own, scope),
         (None, inherited) => Some(inherited),
     };
     match scopes {
@@ -184,17 +193,23 @@ impl<'a, 'input> Api<'a, 'input> {
 
     /// The scopes of a JWT authorizer. Its issuer and audience are the deployment's, and not read;
     /// that they are there is checked, so that what is deployed is checked there too.
-    fn authorizer(&self, name: &str) -> Result<Vec<String>, TemplateError> {
+    fn authorizer(&self, name: &str) -> Result<Vec<String>, Unusable> {
         let refused = |property: &str, found, accepted| {
             let property = format!("Auth.Authorizers.{name}{property}");
-            Err(error(self.logical_id, &property, found, accepted))
+            Err(error(
+                self.scope,
+                self.logical_id,
+                &property,
+                found,
+                accepted,
+            ))
         };
         let Some(authorizer) = self.auth(&["Authorizers", name]) else {
             return refused("", None, "an authorizer of that name");
         };
         let source = lookup(authorizer, &["IdentitySource"]);
-        match source.map(|node| scalar(node, self.parameters)) {
-            Some(Scalar::Known(source)) if source == IDENTITY_SOURCE => {}
+        match source.map(|node| self.scope.value(node)) {
+            Some(Value::Text { text, .. }) if text == IDENTITY_SOURCE => {}
             _ => return refused(".IdentitySource", source, IDENTITY_SOURCE),
         }
         for part in ["issuer", "audience"] {
@@ -205,33 +220,40 @@ impl<'a, 'input> Api<'a, 'input> {
         }
         match lookup(authorizer, &["AuthorizationScopes"]) {
             None => Ok(Vec::new()),
-            Some(node) => match list(node, self.parameters) {
+            Some(node) => match list(node, self.scope) {
                 Some(scopes) => Ok(scopes),
                 None => refused(".AuthorizationScopes", Some(node), "a list of scopes"),
             },
         }
     }
 
-    fn cors(&self) -> Result<Option<Cors>, TemplateError> {
+    fn cors(&self) -> Result<Option<Cors>, Unusable> {
         let Some(cors) = self.property(&["CorsConfiguration"]) else {
             return Ok(None);
         };
         let property = |name: &str| format!("CorsConfiguration.{name}");
-        let refused =
-            |name: &str, found, accepted| error(self.logical_id, &property(name), found, accepted);
+        let refused = |name: &str, found, accepted| {
+            error(
+                self.scope,
+                self.logical_id,
+                &property(name),
+                found,
+                accepted,
+            )
+        };
         if cors.as_mapping().is_none() {
             return Err(refused("AllowOrigins", None, "a mapping with AllowOrigins"));
         }
         let texts = |name: &str| match lookup(cors, &[name]) {
             None => Ok(Vec::new()),
-            Some(node) => list(node, self.parameters)
-                .ok_or_else(|| refused(name, Some(node), "a list of texts")),
+            Some(node) => {
+                list(node, self.scope).ok_or_else(|| refused(name, Some(node), "a list of texts"))
+            }
         };
-        let value =
-            |name: &str| match lookup(cors, &[name]).map(|node| scalar(node, self.parameters)) {
-                Some(Scalar::Known(value)) => Some(value),
-                _ => None,
-            };
+        let value = |name: &str| match lookup(cors, &[name]).map(|node| self.scope.value(node)) {
+            Some(Value::Text { text, .. }) => Some(text),
+            _ => None,
+        };
         let max_age = match lookup(cors, &["MaxAge"]) {
             None => None,
             found => {
@@ -252,27 +274,28 @@ impl<'a, 'input> Api<'a, 'input> {
 
 /// A list of texts that are known. None where it is no list: SAM takes a function in its place for
 /// the whole `CorsConfiguration`.
-fn list(node: &Yaml<'_>, parameters: &Parameters) -> Option<Vec<String>> {
+fn list(node: &Yaml<'_>, scope: &Scope<'_, '_>) -> Option<Vec<String>> {
     let Yaml::Sequence(nodes) = node else {
         return None;
     };
-    let known = |node: &Yaml<'_>| match scalar(node, parameters) {
-        Scalar::Known(text) => Some(text),
-        Scalar::Unresolved(_) | Scalar::Collection => None,
+    let known = |node: &Yaml<'_>| match scope.value(node) {
+        Value::Text { text, .. } => Some(text),
+        _ => None,
     };
     nodes.iter().map(known).collect()
 }
 
 fn error(
+    scope: &Scope<'_, '_>,
     logical_id: &str,
     property: &str,
     found: Option<&Yaml<'_>>,
     accepted: &'static str,
-) -> TemplateError {
-    TemplateError::Property {
+) -> Unusable {
+    Unusable {
         logical_id: logical_id.to_owned(),
         property: property.to_owned(),
-        found: found.map_or_else(|| "missing".to_owned(), describe),
+        found: found.map_or_else(|| "missing".to_owned(), |node| scope.describe(node)),
         accepted,
     }
 }

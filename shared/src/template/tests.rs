@@ -32,16 +32,31 @@ fn function(properties: &str) -> super::Function {
     functions.remove(0)
 }
 
+/// The one error among what was read of the function.
 fn error(properties: &str) -> String {
-    parse(&template(properties), &Parameters::new())
-        .expect_err("refused")
-        .to_string()
+    first_error(function(properties))
+}
+
+fn first_error(function: super::Function) -> String {
+    let errors = [
+        function.binary.err(),
+        function.reserved_concurrency.err(),
+        function.timeout.err(),
+        function.memory_mb.err(),
+        function.routes.err(),
+    ];
+    errors
+        .into_iter()
+        .flatten()
+        .map(|error| error.to_string())
+        .next()
+        .expect("an error")
 }
 
 #[test]
 fn globals_give_scalars_and_merge_variables() {
     let visits = function("{ Environment: { Variables: { OWN: 5, FLAG: true } } }");
-    assert_eq!(visits.timeout, Duration::from_secs(29));
+    assert_eq!(visits.timeout, Ok(Duration::from_secs(29)));
     let literal = |text: &str| Variable::Literal(text.to_owned());
     let expected = BTreeMap::from([
         ("FLAG".to_owned(), literal("true")),
@@ -55,7 +70,7 @@ fn globals_give_scalars_and_merge_variables() {
     assert_eq!(visits.variables, expected);
     assert_eq!(
         function("{ Timeout: 5 }").timeout,
-        Duration::from_secs(5),
+        Ok(Duration::from_secs(5)),
         "the function's own scalar wins"
     );
 }
@@ -64,17 +79,17 @@ fn globals_give_scalars_and_merge_variables() {
 fn silence_means_lambdas_defaults() {
     let text = template("{}").replace("Timeout: 29", "MemorySize: 256");
     let template = parse(&text, &Parameters::new()).expect("a template");
-    assert_eq!(template.functions[0].timeout, Duration::from_secs(3));
-    assert_eq!(template.functions[0].memory_mb, 256);
-    assert_eq!(template.functions[0].reserved_concurrency, None);
-    assert_eq!(function("{}").memory_mb, 128);
+    assert_eq!(template.functions[0].timeout, Ok(Duration::from_secs(3)));
+    assert_eq!(template.functions[0].memory_mb, Ok(256));
+    assert_eq!(template.functions[0].reserved_concurrency, Ok(None));
+    assert_eq!(function("{}").memory_mb, Ok(128));
 }
 
 #[test]
 fn references_resolve_to_defaults_and_to_given_parameters() {
     for reference in ["!Ref Most", "{ Ref: Most }", "\"7\""] {
         let properties = format!("{{ ReservedConcurrentExecutions: {reference} }}");
-        assert_eq!(function(&properties).reserved_concurrency, Some(7));
+        assert_eq!(function(&properties).reserved_concurrency, Ok(Some(7)));
     }
     let given = Parameters::from([
         ("Most".to_owned(), "9".to_owned()),
@@ -82,7 +97,7 @@ fn references_resolve_to_defaults_and_to_given_parameters() {
     ]);
     let text = template("{ ReservedConcurrentExecutions: !Ref Most }");
     let template = parse(&text, &given).expect("a template");
-    assert_eq!(template.functions[0].reserved_concurrency, Some(9));
+    assert_eq!(template.functions[0].reserved_concurrency, Ok(Some(9)));
     assert_eq!(
         template.functions[0].variables["LINK"],
         Variable::Literal("postgresql://".to_owned())
@@ -98,7 +113,7 @@ fn routes_come_from_http_api_events_alone() {
             All: { Type: HttpApi },
             Clock: { Type: Schedule, Properties: { Schedule: rate(1 minute) } } } }",
     );
-    let keys: Vec<String> = visits.routes.iter().map(Route::key).collect();
+    let keys: Vec<String> = visits.routes.unwrap().iter().map(Route::key).collect();
     assert_eq!(keys, ["GET /visits/{id}", "ANY /{proxy+}", "$default"]);
 }
 
@@ -115,7 +130,7 @@ fn errors_name_resource_property_finding_and_choice() {
     );
     assert_eq!(
         error("{ Timeout: !If [A, 3, 5] }"),
-        "Visits: Timeout is !If of a collection; accepted is seconds from 1 to 900"
+        "Visits: Timeout is the condition A, which does not exist; accepted is seconds from 1 to 900"
     );
     assert_eq!(
         error("{ ReservedConcurrentExecutions: -1 }"),
@@ -128,15 +143,13 @@ fn errors_name_resource_property_finding_and_choice() {
          accepted is a path that begins with a slash, or $default"
     );
     assert_eq!(
-        error("{ Environment: { Variables: { RATIO: 1.10 } } }"),
-        "Visits: Environment.Variables.RATIO is the fraction `1.1`; accepted is a string, \
-         a whole number, true or false, or a function such as !Ref"
+        function("{ Environment: { Variables: { RATIO: 1.10 } } }").variables["RATIO"],
+        Variable::Unresolved("the fraction `1.1`, which must be quoted".to_owned())
     );
     let nameless = template("{}").replace("Binary", "Nothing");
+    let mut nameless = parse(&nameless, &Parameters::new()).expect("a template");
     assert_eq!(
-        parse(&nameless, &Parameters::new())
-            .expect_err("refused")
-            .to_string(),
+        first_error(nameless.functions.remove(0)),
         "Visits: Metadata.BuildProperties.Binary is missing; \
          accepted is the name of the function's executable"
     );
@@ -162,7 +175,7 @@ fn the_deployed_template_is_understood() {
     let template = read(&path, &Parameters::new()).expect("the project's own template");
     for function in &template.functions {
         assert!(
-            function.reserved_concurrency.is_some(),
+            matches!(function.reserved_concurrency, Ok(Some(_))),
             "{}: without reserved concurrency there is no budget",
             function.logical_id
         );

@@ -17,7 +17,7 @@ Resources:
 "
     );
     let template = parse(&text, &Parameters::new()).map_err(|error| error.to_string())?;
-    Ok(template.http_api)
+    template.http_api.map_err(|error| error.to_string())
 }
 
 /// An event on the API with this `Auth`.
@@ -132,7 +132,8 @@ fn what_would_leave_a_route_unguarded_is_refused() {
         assert!(said.starts_with(&says), "{said}");
     }
     let elsewhere = "Globals: { HttpApi: { Auth: { DefaultAuthorizer: Jwt } } }\nResources: {}";
-    let said = parse(elsewhere, &Parameters::new()).expect_err("refused");
+    let template = parse(elsewhere, &Parameters::new()).expect("a template");
+    let said = template.http_api.expect_err("refused");
     assert!(
         said.to_string().starts_with("Globals: HttpApi.Auth is "),
         "{said}"

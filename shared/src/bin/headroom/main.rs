@@ -1,0 +1,72 @@
+//! `headroom`, the operator's command line: whether a deployment stays within what its database
+//! grants, before it is deployed.
+
+mod check;
+mod format;
+mod plan;
+mod samconfig;
+
+use std::{error::Error, io::Write, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use format::Answer;
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0  it holds
+  1  it does not hold
+  2  it cannot be told, or the command line is wrong
+
+Examples:
+  headroom check --max-connections 100
+  headroom check --rds-class db.t4g.medium --samconfig --config-env prod
+  headroom plan --ceiling 90 --traffic traffic.toml";
+
+/// Says whether environments × connection limit stays within what the database grants.
+#[derive(Parser)]
+#[command(name = "headroom", version, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a template against a database, before it is deployed.
+    Check(Box<check::Arguments>),
+    /// Turn traffic into reserved concurrency and connection limits that fit a ceiling.
+    Plan(plan::Arguments),
+}
+
+fn main() -> ExitCode {
+    let answer = match run(Arguments::parse().command) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let mut message = error.to_string();
+            let mut source = error.source();
+            while let Some(cause) = source {
+                let cause_text = cause.to_string();
+                // Some errors repeat their cause.
+                if !message.contains(&cause_text) {
+                    message.push_str(": ");
+                    message.push_str(&cause_text);
+                }
+                source = cause.source();
+            }
+            // Nothing is left to be done where even standard error is gone.
+            let _ = writeln!(anstream::stderr(), "headroom: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    // A reader that has seen enough, such as `head`, does not change the verdict.
+    let _ = write!(anstream::stdout(), "{}", answer.text);
+    answer.verdict
+}
+
+fn run(command: Command) -> Result<Answer, Box<dyn Error>> {
+    match command {
+        Command::Check(arguments) => check::run(*arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+    }
+}

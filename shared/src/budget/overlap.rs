@@ -1,0 +1,100 @@
+//! What a deployment adds: environments of the old version that still hold sessions.
+//!
+//! Reserved concurrency bounds what is active over all versions, not what is frozen. A frozen
+//! environment's retained session lives until its lease ends, so at worst the old version's
+//! sessions stand beside the new one's until then.
+
+use serde::Serialize;
+
+/// How the functions hold on to sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `DATABASE_LEASE_LONG`: how long a retained session may sit idle, in seconds.
+    pub lease_seconds: u64,
+    /// `DATABASE_RETENTION_MARK`: the share of the ceiling up to which sessions are retained, in
+    /// percent.
+    pub mark: u32,
+    /// Whether the server enforces leases: not behind a pooler, and not before PostgreSQL 14.
+    pub leases: bool,
+}
+
+/// The worst that a deployment may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overlap {
+    /// Sessions of both versions.
+    pub connections: u32,
+    /// For how long at most, in seconds; none where nothing ends idle sessions.
+    pub seconds: Option<u64>,
+}
+
+/// The worst case beside `active` sessions, of which `managed` belong to environments that are
+/// never frozen and that a new version brings a second time.
+pub fn worst(active: u32, managed: u32, ceiling: u32, retention: Retention) -> Overlap {
+    let frozen = active.saturating_sub(managed);
+    let held = if retention.leases {
+        frozen.min(retained(ceiling, retention.mark))
+    } else {
+        frozen
+    };
+    Overlap {
+        connections: active.saturating_add(managed).saturating_add(held),
+        seconds: retention.leases.then_some(retention.lease_seconds),
+    }
+}
+
+/// The largest budget whose worst case stays within the ceiling, where nothing is managed.
+pub fn largest_budget(ceiling: u32, retention: Retention) -> u32 {
+    let half = ceiling / 2;
+    if retention.leases {
+        half.max(ceiling - retained(ceiling, retention.mark))
+    } else {
+        half
+    }
+}
+
+/// Sessions that are retained at most.
+fn retained(ceiling: u32, mark: u32) -> u32 {
+    let retained = u64::from(ceiling) * u64::from(mark.min(100)) / 100;
+    u32::try_from(retained).unwrap_or(ceiling)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LEASES: Retention = Retention {
+        lease_seconds: 300,
+        mark: 80,
+        leases: true,
+    };
+    const NONE: Retention = Retention {
+        leases: false,
+        ..LEASES
+    };
+
+    #[test]
+    fn leases_leave_a_fifth_free() {
+        assert_eq!(worst(86, 0, 90, LEASES).connections, 86 + 72);
+        assert_eq!(worst(40, 0, 90, LEASES).connections, 80);
+        assert_eq!(worst(86, 0, 90, NONE).connections, 172);
+        assert_eq!(worst(86, 0, 90, NONE).seconds, None);
+    }
+
+    #[test]
+    fn managed_environments_run_twice() {
+        assert_eq!(worst(50, 50, 90, LEASES).connections, 100);
+    }
+
+    proptest! {
+        #[test]
+        fn the_largest_budget_is_the_last_that_fits(ceiling in 0_u32..100_000, mark in 0_u32..=100, leases: bool) {
+            let retention = Retention { mark, leases, ..LEASES };
+            let most = largest_budget(ceiling, retention);
+            prop_assert!(worst(most, 0, ceiling, retention).connections <= ceiling);
+            prop_assert!(worst(most + 1, 0, ceiling, retention).connections > ceiling);
+        }
+    }
+}
