@@ -20,6 +20,11 @@ pub use self::http_api::{Cors, HttpApi, Protection};
 use self::reader::{FunctionKind, Reader};
 use self::resolve::Scope;
 
+/// The deepest column in which a line may begin. Each level of a block is at least one column, the
+/// parser follows them by recursion, and a stack ends: a text that is no template must not end the
+/// process.
+const DEEPEST: usize = 300;
+
 /// Values for the template's `Parameters`, by name. They win over a parameter's `Default`. Pseudo
 /// parameters such as `AWS::Region` may be among them.
 pub type Parameters = BTreeMap<String, String>;
@@ -123,6 +128,9 @@ pub enum TemplateError {
     /// The text is not YAML.
     #[error("the template is not YAML: {0}")]
     Yaml(#[from] saphyr::ScanError),
+    /// The text is nested more deeply than any template.
+    #[error("the template is indented by more than {DEEPEST} columns")]
+    TooDeep,
     /// The text is YAML, but not one document with `Resources`.
     #[error("the template must be one YAML document with a mapping `Resources`")]
     NotATemplate,
@@ -159,6 +167,10 @@ pub fn read(path: &Path, parameters: &Parameters) -> Result<Template, TemplateEr
 /// # Errors
 /// When the text is not a template. What is wrong with one property stays in its place.
 pub fn parse(text: &str, parameters: &Parameters) -> Result<Template, TemplateError> {
+    let depth = |line: &str| line.len() - line.trim_start_matches([' ', '-', '?', ':']).len();
+    if text.lines().any(|line| depth(line) > DEEPEST) {
+        return Err(TemplateError::TooDeep);
+    }
     let documents = Yaml::load_from_str(text)?;
     let [document] = documents.as_slice() else {
         return Err(TemplateError::NotATemplate);

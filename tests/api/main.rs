@@ -9,6 +9,7 @@ mod authorizer;
 mod binaries;
 mod bounded_queries;
 mod canary;
+mod budget;
 mod ceiling;
 mod clinic;
 mod concurrency;

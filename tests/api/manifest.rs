@@ -117,7 +117,11 @@ fn no_function_links_what_belongs_to_the_fleet() {
     for foreign in [
         "saphyr",
         "axum",
+        "anstream",
         "clap",
+        "comfy-table",
+        "shell-words",
+        "toml",
         "fleet",
         "aws-lc-rs",
         "openssl",
