@@ -46,7 +46,7 @@ pub struct Line {
     #[serde(flatten)]
     pub demand: Demand,
     /// Sessions of all its environments.
-    pub connections: u32,
+    pub connections: u64,
     /// Their share of the ceiling, in percent; none where the ceiling is 0.
     pub share: Option<f64>,
 }
@@ -64,7 +64,7 @@ pub struct Report {
     /// The most sessions that the functions may have.
     pub ceiling: u32,
     /// The most that they can have.
-    pub budget: u32,
+    pub budget: u64,
     /// Ceiling less budget; negative where the budget is the larger one.
     pub headroom: i64,
     /// The worst case of a deployment.
@@ -179,26 +179,22 @@ pub fn check(question: &Question<'_>) -> Report {
                 let connections = demand.connections();
                 Line {
                     connections,
-                    share: (ceiling > 0)
-                        .then(|| f64::from(connections) * 100.0 / f64::from(ceiling)),
+                    share: (ceiling > 0).then(|| connections as f64 * 100.0 / f64::from(ceiling)),
                     demand,
                 }
             })
             .collect(),
         ceiling,
         budget,
-        headroom: i64::from(ceiling) - i64::from(budget),
+        headroom: i64::from(ceiling) - i64::try_from(budget).unwrap_or(i64::MAX),
         slots,
         overlap,
         findings,
     }
 }
 
-fn sum(demands: &[Demand]) -> u32 {
-    demands
-        .iter()
-        .map(Demand::connections)
-        .fold(0, u32::saturating_add)
+fn sum(demands: &[Demand]) -> u64 {
+    demands.iter().map(Demand::connections).sum()
 }
 
 /// What does not hold of a function that may not be deployed at all cannot be told.
@@ -302,7 +298,7 @@ fn role_ceiling(functions: &[&Function], slots: &mut Slots) -> Vec<Finding> {
 fn no_bound(function: &Function, limit: u32, demands: &[Demand], ceiling: u32) -> Finding {
     let managed = function.managed.is_some();
     let property = demand::property(managed);
-    let room = ceiling.saturating_sub(sum(demands)) / limit;
+    let room = u64::from(ceiling).saturating_sub(sum(demands)) / u64::from(limit);
     let what = format!(
         "it uses the database and has no {property}, so that nothing bounds its environments"
     );
@@ -318,7 +314,9 @@ fn no_bound(function: &Function, limit: u32, demands: &[Demand], ceiling: u32) -
 /// The sum is more than the ceiling, and what would mend it.
 fn over_budget(functions: &[&Function], demands: &[Demand], ceiling: u32) -> Option<Finding> {
     let budget = sum(demands);
-    let excess = budget.checked_sub(ceiling).filter(|excess| *excess > 0)?;
+    let excess = budget
+        .checked_sub(ceiling.into())
+        .filter(|excess| *excess > 0)?;
     let what =
         format!("the budget of {budget} sessions exceeds the ceiling of {ceiling} by {excess}");
     let certain: Vec<Demand> = demands
@@ -330,7 +328,7 @@ fn over_budget(functions: &[&Function], demands: &[Demand], ceiling: u32) -> Opt
         })
         .cloned()
         .collect();
-    let finding = if sum(&certain) > ceiling {
+    let finding = if sum(&certain) > ceiling.into() {
         Finding::fails(Rule::Budget, what)
     } else {
         let what = format!("{what}, with functions whose Condition is not known here");
@@ -361,38 +359,62 @@ fn over_budget(functions: &[&Function], demands: &[Demand], ceiling: u32) -> Opt
     })
 }
 
-/// The fewest environments less that fit: from one function where one alone can give them, else one
-/// by one from whichever has the most sessions. None where one environment of each does not fit.
+/// Fewer environments that fit: of one function where one alone can give them, else of the largest,
+/// down to the same number of sessions each. None where one environment of each does not fit.
 fn lowered(demands: &[Demand], ceiling: u32) -> Option<Vec<(&Demand, u32)>> {
+    let ceiling = u64::from(ceiling);
     let excess = sum(demands).saturating_sub(ceiling);
     let alone = demands
         .iter()
         .filter_map(|demand| {
-            let fewer = excess.div_ceil(demand.connection_limit.get());
-            let left = demand.environments.checked_sub(fewer)?;
+            let fewer = excess.div_ceil(demand.connection_limit.get().into());
+            let left = demand.environments.checked_sub(fewer.try_into().ok()?)?;
             (left > 0).then_some((demand, left, fewer))
         })
         .min_by_key(|(demand, _, fewer)| (*fewer, std::cmp::Reverse(demand.connections())));
     if let Some((demand, left, _)) = alone {
         return Some(vec![(demand, left)]);
     }
-    let mut left: Vec<(&Demand, u32)> = demands
-        .iter()
-        .map(|demand| (demand, demand.environments))
-        .collect();
-    let connections =
-        |(demand, environments): &(&Demand, u32)| environments * demand.connection_limit.get();
-    let mut excess = excess;
-    while excess > 0 {
-        let most = left
-            .iter_mut()
-            .filter(|(_, environments)| *environments > 1)
-            .max_by_key(|entry| connections(entry))?;
-        most.1 -= 1;
-        excess = excess.saturating_sub(most.0.connection_limit.get());
+    // So many sessions each, but one environment at least.
+    let levelled = |level: u64| {
+        let environments = |demand: &Demand| {
+            let fitting = level / u64::from(demand.connection_limit.get());
+            let fitting = u32::try_from(fitting).unwrap_or(u32::MAX).max(1);
+            demand.environments.min(fitting)
+        };
+        let lower = |demand: &Demand| Demand {
+            environments: environments(demand),
+            ..demand.clone()
+        };
+        demands.iter().map(lower).collect::<Vec<Demand>>()
+    };
+    // The highest level that fits, by halving.
+    let (mut fits, mut too_many) = (0, ceiling + 1);
+    while too_many - fits > 1 {
+        let level = fits.midpoint(too_many);
+        if sum(&levelled(level)) <= ceiling {
+            fits = level;
+        } else {
+            too_many = level;
+        }
     }
-    left.retain(|(demand, environments)| *environments < demand.environments);
-    Some(left)
+    let mut after = levelled(fits);
+    let mut left = ceiling.checked_sub(sum(&after))?;
+    // What rounding left over.
+    for (lower, demand) in after.iter_mut().zip(demands) {
+        let limit = u64::from(demand.connection_limit.get());
+        if lower.environments < demand.environments && limit <= left {
+            lower.environments += 1;
+            left -= limit;
+        }
+    }
+    let changes = demands.iter().zip(after);
+    Some(
+        changes
+            .filter(|(demand, lower)| lower.environments < demand.environments)
+            .map(|(demand, lower)| (demand, lower.environments))
+            .collect(),
+    )
 }
 
 fn overlap_finding(
@@ -401,7 +423,7 @@ fn overlap_finding(
     retention: Retention,
     question: &Question<'_>,
 ) -> Option<Finding> {
-    if overlap.connections <= ceiling {
+    if overlap.connections <= ceiling.into() {
         return None;
     }
     let both = format!(
@@ -492,9 +514,111 @@ mod tests {
                         let changed = after.iter_mut().find(|one| one.function == demand.function);
                         changed.unwrap().environments = environments;
                     }
-                    prop_assert!(sum(&after) <= ceiling);
+                    prop_assert!(sum(&after) <= ceiling.into());
                 }
             }
+        }
+    }
+
+    /// Lines of templates, odd ones among them.
+    const LINES: [&str; 30] = [
+        "Resources:",
+        "Globals:",
+        "Parameters:",
+        "Conditions:",
+        "Mappings:",
+        "Function:",
+        "Properties:",
+        "Environment:",
+        "Variables:",
+        "Events:",
+        "A:",
+        "A: &a",
+        "B: *a",
+        "Type: AWS::Serverless::Function",
+        "Type: AWS::Lambda::Function",
+        "Condition: A",
+        "A: !Condition A",
+        "A: !If [A, !Ref A, 5]",
+        "A: !Sub ['${A}${', {A: !Split ['', a]}]",
+        "DATABASE_URL: postgresql://u:p@h/d?pool_timeout=5",
+        "DATABASE_URL: !GetAtt A.B",
+        "DATABASE_CONNECTION_LIMIT: !Select [-1, []]",
+        "DATABASE_CEILING: 4294967295",
+        "ReservedConcurrentExecutions: 4294967295",
+        "ReservedConcurrentExecutions: !FindInMap [A, A, A]",
+        "Timeout: 900",
+        "CapacityProviderConfig: {PerExecutionEnvironmentMaxConcurrency: 1600}",
+        "FunctionScalingConfig: {MaxExecutionEnvironments: 4294967295}",
+        "Get: {Type: HttpApi, Properties: {Path: [5]}}",
+        "- [1.5, ~, {}]",
+    ];
+
+    fn answered(text: &str, ceiling: u32) -> Option<Verdict> {
+        let template = crate::template::parse(text, &Default::default()).ok()?;
+        let settings = DatabaseUrl::parse("postgresql://user@localhost/").unwrap();
+        let slots = Slots {
+            max_connections: ceiling,
+            source: String::new(),
+            superuser_reserved: 0,
+            reserved: 0,
+            other_clients: 0,
+            role_limit: None,
+        };
+        let report = check(&Question {
+            template: &template,
+            slots,
+            url: Url {
+                settings,
+                known: false,
+            },
+            account_concurrency: 1_000,
+            overlap_fails: true,
+            server_version: None,
+            pooler: false,
+        });
+        Some(report.verdict)
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(text in "\\PC{0,200}", ceiling: u32) {
+            answered(&text, ceiling);
+        }
+
+        #[test]
+        fn any_lines_are_answered(
+            lines in proptest::collection::vec((0_usize..8, 0_usize..LINES.len()), 0..40),
+            ceiling: u32,
+        ) {
+            let lines: Vec<String> = lines
+                .into_iter()
+                .map(|(depth, line)| format!("{}{}", "  ".repeat(depth), LINES[line]))
+                .collect();
+            answered(&lines.join("\n"), ceiling);
+        }
+
+        /// Under a function's properties, where most lines mean something.
+        #[test]
+        fn any_properties_are_answered(
+            lines in proptest::collection::vec(0_usize..LINES.len(), 0..12),
+            ceiling: u32,
+        ) {
+            let mut text = "Resources:\n  A:\n    Type: AWS::Serverless::Function\n    Properties:\n      \
+                            Environment: {Variables: {DATABASE_URL: 'postgresql://u@h/d'}}\n"
+                .to_owned();
+            let mut lines = lines;
+            lines.sort_unstable();
+            lines.dedup();
+            for line in lines {
+                // A key alone opens a mapping that nothing would fill.
+                if !LINES[line].ends_with(':') && LINES[line].contains(": ") {
+                    text.push_str("      ");
+                    text.push_str(LINES[line]);
+                    text.push('\n');
+                }
+            }
+            answered(&text, ceiling);
         }
     }
 }

@@ -41,9 +41,8 @@ pub struct Demand {
 
 impl Demand {
     /// Sessions of all environments.
-    pub fn connections(&self) -> u32 {
-        self.environments
-            .saturating_mul(self.connection_limit.get())
+    pub fn connections(&self) -> u64 {
+        u64::from(self.environments) * u64::from(self.connection_limit.get())
     }
 
     /// The property that says how many environments there may be.

@@ -23,22 +23,22 @@ pub struct Retention {
 #[serde(rename_all = "camelCase")]
 pub struct Overlap {
     /// Sessions of both versions.
-    pub connections: u32,
+    pub connections: u64,
     /// For how long at most, in seconds; none where nothing ends idle sessions.
     pub seconds: Option<u64>,
 }
 
 /// The worst case beside `active` sessions, of which `managed` belong to environments that are
 /// never frozen and that a new version brings a second time.
-pub fn worst(active: u32, managed: u32, ceiling: u32, retention: Retention) -> Overlap {
+pub fn worst(active: u64, managed: u64, ceiling: u32, retention: Retention) -> Overlap {
     let frozen = active.saturating_sub(managed);
     let held = if retention.leases {
-        frozen.min(retained(ceiling, retention.mark))
+        frozen.min(retained(ceiling, retention.mark).into())
     } else {
         frozen
     };
     Overlap {
-        connections: active.saturating_add(managed).saturating_add(held),
+        connections: active + managed + held,
         seconds: retention.leases.then_some(retention.lease_seconds),
     }
 }
@@ -92,9 +92,9 @@ mod tests {
         #[test]
         fn the_largest_budget_is_the_last_that_fits(ceiling in 0_u32..100_000, mark in 0_u32..=100, leases: bool) {
             let retention = Retention { mark, leases, ..LEASES };
-            let most = largest_budget(ceiling, retention);
-            prop_assert!(worst(most, 0, ceiling, retention).connections <= ceiling);
-            prop_assert!(worst(most + 1, 0, ceiling, retention).connections > ceiling);
+            let most = u64::from(largest_budget(ceiling, retention));
+            prop_assert!(worst(most, 0, ceiling, retention).connections <= ceiling.into());
+            prop_assert!(worst(most + 1, 0, ceiling, retention).connections > u64::from(ceiling));
         }
     }
 }

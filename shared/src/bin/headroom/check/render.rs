@@ -50,7 +50,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
         String::new(),
         String::new(),
         report.budget.to_string(),
-        share((report.ceiling > 0).then(|| f64::from(report.budget) * 100.0 / ceiling)),
+        share((report.ceiling > 0).then(|| report.budget as f64 * 100.0 / ceiling)),
     ]);
     rows
 }
