@@ -8,6 +8,7 @@ ROLE ?= staff
 ID ?=
 RUNS ?= 5
 ARGS ?=
+DATABASE ?= --max-connections 100
 # DATABASE_URL, from the command line or the shell, replaces the local cluster of `make run`.
 
 # Cargo gives build scripts a PROFILE of its own, and some compile again when they meet another.
@@ -17,7 +18,7 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test check queries measure toolchain
+.PHONY: help run token test check queries budget measure toolchain
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,8 @@ help: ## List the targets and their variables
 	@echo "  ID=                token: the row of the doctor or the patient whose token it is"
 	@echo "  RUNS=$(RUNS)            measure: how often each case is measured; 1 for a quick look"
 	@echo "  ARGS=              measure: further arguments, such as --set DATABASE_LEASE_HOT_MS=0 or --help"
+	@echo "  DATABASE=$(DATABASE)"
+	@echo "                     budget: which database, and further arguments of headroom check"
 	@echo "  DATABASE_URL=      run: a PostgreSQL to use instead of a local cluster under the target directory"
 	@echo "  CARGO_TARGET_DIR=  where everything is built; target/ by default"
 
@@ -51,6 +54,7 @@ check: toolchain ## Check formatting and lints
 	  echo "rustfmt and clippy are needed: rustup component add rustfmt clippy" >&2; exit 1; }
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy -p shared --all-features --all-targets -- -D warnings
 
 queries: toolchain ## Check the queries against a throwaway database and refresh .sqlx/
 	@$(CARGO) build --quiet -p fleet --bin queries 2>/dev/null || \
@@ -58,6 +62,10 @@ queries: toolchain ## Check the queries against a throwaway database and refresh
 	@tool="$${CARGO_TARGET_DIR:-target}/debug/queries"; [ -x "$$tool" ] || { \
 	  echo "it was never built: undo the change for a moment, run 'make queries', and try again" >&2; exit 1; }; \
 	  "$$tool"
+
+# Built for itself: in one build with the functions, they would get its features.
+budget: toolchain ## Check that what the template deploys stays within what the database grants
+	@$(CARGO) run --quiet -p shared --features headroom --bin headroom -- check $(DATABASE)
 
 # The fleet and its clients are built as what is deployed, too: they share the processors with it.
 measure: toolchain ## Print how fast a misbehaving fleet answers, beside an orderly one

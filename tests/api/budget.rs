@@ -132,6 +132,18 @@ fn every_format_says_the_same_and_colours_are_for_terminals() {
 }
 
 #[test]
+fn help_has_examples_and_is_no_failure() {
+    for command in [&["--help"][..], &["check", "--help"], &["plan", "--help"]] {
+        let (status, text) = run(headroom().args(command));
+        assert!(
+            status == 0 && text.contains("Examples:\n"),
+            "{command:?}: {text}"
+        );
+    }
+    assert_eq!(run(headroom().arg("chekc")).0, 2);
+}
+
+#[test]
 fn a_plan_is_one_that_the_check_accepts() {
     let folder = tempfile::tempdir().unwrap();
     let traffic = folder.path().join("traffic.toml");
