@@ -7,7 +7,10 @@ use std::{
 };
 
 use cargo_metadata::Message;
-use fleet::database::{self, Database};
+use fleet::{
+    database::{self, Database},
+    pgbouncer::PgBouncer,
+};
 use serde_json::Value;
 
 use crate::clinic::{CEILING, Clinic};
@@ -231,7 +234,10 @@ fn the_projects_own_template_holds() {
 /// What a running server says counts, and its password is never repeated.
 #[tokio::test]
 async fn a_server_says_what_it_grants() {
-    let clinic = Clinic::open().await;
+    let mut clinic = Clinic::open().await;
+    clinic
+        .sql("alter role current_user connection limit 5")
+        .await;
     let live = |url: &str, more: &[&str]| {
         let mut command = headroom();
         command
@@ -306,4 +312,41 @@ async fn a_smaller_server_is_noticed() {
     assert_eq!(status, 1, "{text}");
     assert!(text.contains("exceeds the ceiling of 38 by 2"), "{text}");
     database.shutdown().await.unwrap();
+}
+
+/// Leases end nothing behind a pooler, so it must be noticed, also where nobody says so.
+#[tokio::test]
+async fn a_pooler_in_between_is_noticed() {
+    let clinic = Clinic::open().await;
+    let direct = clinic.application_url();
+    let live = |url: &str| {
+        let mut command = headroom();
+        command
+            .args(["check", "--template"])
+            .arg(fixture("holds.yaml"));
+        run(command.args(["--database-url", url]))
+    };
+    let (status, text) = live(&direct);
+    assert_eq!(status, 0, "{text}");
+
+    // It refuses the settings of a session's start, or, told to ignore them, drops them.
+    let refusing = PgBouncer::builder(&clinic.database, &direct).start().await;
+    let refusing = refusing.unwrap();
+    let (status, text) = live(refusing.url());
+    assert!(
+        status == 2 && text.contains("startup parameter"),
+        "{status} {text}"
+    );
+    let ignoring = PgBouncer::builder(&clinic.database, &direct)
+        .setting("ignore_startup_parameters", "options")
+        .start()
+        .await
+        .unwrap();
+    let (status, text) = live(ignoring.url());
+    assert!(
+        status == 1 && text.contains("sessions of a pooler have none"),
+        "{status} {text}"
+    );
+    drop((refusing, ignoring));
+    clinic.close().await;
 }
