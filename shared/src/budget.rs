@@ -16,6 +16,8 @@ pub mod check;
 #[cfg(feature = "headroom")]
 pub mod demand;
 #[cfg(feature = "headroom")]
+mod excess;
+#[cfg(feature = "headroom")]
 pub mod finding;
 #[cfg(feature = "headroom")]
 pub mod overlap;

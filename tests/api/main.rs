@@ -8,8 +8,8 @@
 mod authorizer;
 mod binaries;
 mod bounded_queries;
-mod canary;
 mod budget;
+mod canary;
 mod ceiling;
 mod clinic;
 mod concurrency;

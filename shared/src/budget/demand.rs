@@ -51,6 +51,11 @@ impl Demand {
     }
 }
 
+/// Sessions of all of them.
+pub(super) fn sum(demands: &[Demand]) -> u64 {
+    demands.iter().map(Demand::connections).sum()
+}
+
 pub(super) fn property(managed: bool) -> &'static str {
     if managed {
         "FunctionScalingConfig.MaxExecutionEnvironments"
