@@ -1,14 +1,17 @@
 //! What the environment's variables say. The only place that reads them.
 
+mod source;
+
 use std::{env, fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT, UrlError},
+    database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT},
     lease::Terms,
 };
+pub(crate) use source::{APPLICATION, MONITOR, OWNER, parse};
+pub use source::{Source, Store, Stored};
 
 /// The default of `DATABASE_STATEMENT_TIMEOUT`. Two statements (one retry) fit beside Prisma's
 /// longest usual `pool_timeout`, 20 s, in a function time-out of 29 s.
@@ -77,9 +80,17 @@ pub enum ConfigError {
         /// What needs it.
         work: &'static str,
     },
-    /// The URL is wrong.
-    #[error(transparent)]
-    Url(#[from] UrlError),
+    /// A URL is wrong; the text names the variable it came from.
+    #[error("{0}")]
+    Url(String),
+    /// Stored credentials that cannot be read, or may not be fetched.
+    #[error("{variable}: {what}")]
+    Stored {
+        /// The variable that says where they are.
+        variable: &'static str,
+        /// What is wrong, and what is accepted.
+        what: String,
+    },
     /// A file that the URL names cannot be read.
     #[error("DATABASE_URL: {name} names {path}, which cannot be read: {source}")]
     File {
@@ -90,9 +101,6 @@ pub enum ConfigError {
         /// Why not.
         source: std::io::Error,
     },
-    /// A URL in another variable than `DATABASE_URL` is wrong.
-    #[error("{0}")]
-    OtherUrl(String),
     /// Two variables that contradict each other.
     #[error("{one} and {other} contradict each other: {why}")]
     Contradiction {
@@ -192,10 +200,25 @@ impl Claims {
     }
 }
 
+/// `DATABASE_CREDENTIALS_TIMEOUT`, whole seconds, 1 to 900, default 5: how long fetching credentials
+/// may take. A warm answer takes milliseconds; the rest is for one attempt that is lost.
+pub(crate) fn credentials_timeout() -> Result<Duration, ConfigError> {
+    seconds("DATABASE_CREDENTIALS_TIMEOUT", 5)
+}
+
+/// Where the credentials of the functions' role are; required.
+pub(crate) fn application() -> Result<Source, ConfigError> {
+    Source::from_env(&APPLICATION)?.ok_or(ConfigError::Missing {
+        name: "DATABASE_URL",
+        hint: "set it to postgresql://USER:PASSWORD@HOST:5432/DATABASE, or set DATABASE_SECRET_ARN or \
+               DATABASE_PARAMETER to where the credentials are kept",
+    })
+}
+
 /// How to reach the database, and how long everything may take.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// `DATABASE_URL`; required.
+    /// Where the database is, and who logs in; see [`Source`].
     pub url: DatabaseUrl,
     /// `DATABASE_CONNECTION_LIMIT`: the most sessions one environment may open, 1 to 5000. The
     /// template always sets it, so that a budget can be computed from the template alone.
@@ -212,17 +235,11 @@ pub struct Database {
 }
 
 impl Database {
-    /// Reads the variables.
+    /// Reads the variables beside the URL.
     ///
     /// # Errors
     /// [`ConfigError`], which names the variable and what is accepted.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        let url = variable("DATABASE_URL").map(SecretString::from);
-        let url = url.ok_or(ConfigError::Missing {
-            name: "DATABASE_URL",
-            hint: "set it to postgresql://USER:PASSWORD@HOST:5432/DATABASE",
-        })?;
-        let url = DatabaseUrl::parse(url.expose_secret())?;
+    pub fn from_env(url: DatabaseUrl) -> Result<Self, ConfigError> {
         let explicit =
             number("DATABASE_STATEMENT_TIMEOUT", 1, MAX_SECONDS)?.map(Duration::from_secs);
         Ok(Self {
@@ -241,18 +258,18 @@ impl Database {
 /// Who migrates, and which roles a migration sets up.
 #[derive(Clone, Debug)]
 pub struct Migration {
-    /// `DATABASE_OWNER_URL`, else `DATABASE_URL`: the role that owns the tables.
+    /// `DATABASE_OWNER_URL` or its kin, else the functions' own: the role that owns the tables.
     pub owner: DatabaseUrl,
     /// The role that the functions log in as, where it is another one than the owner.
     pub application: Option<Application>,
-    /// `DATABASE_MONITOR_URL`: a role that watches; no default.
+    /// `DATABASE_MONITOR_URL` or its kin: a role that watches; no default.
     pub monitor: Option<DatabaseUrl>,
 }
 
 /// The role that the functions log in as.
 #[derive(Clone, Debug)]
 pub struct Application {
-    /// `DATABASE_URL`, from which only role and password are taken: it may lead to a pooler.
+    /// The functions' own, from which only role and password are taken: it may lead to a pooler.
     pub url: DatabaseUrl,
     /// `DATABASE_CEILING`, 1 to 262 143, no default: the most sessions that the server lets the
     /// role have, whatever the fleet does.
@@ -263,25 +280,24 @@ pub struct Application {
 }
 
 impl Migration {
-    /// Reads the variables.
+    /// Reads the variables beside the URLs.
     ///
     /// # Errors
     /// [`ConfigError`], which names the variable and what is accepted.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        let Database { url, guards, .. } = Database::from_env()?;
-        let owner = other_url("DATABASE_OWNER_URL")?;
-        let monitor = other_url("DATABASE_MONITOR_URL")?;
+    pub fn from_env(
+        application: DatabaseUrl,
+        owner: Option<DatabaseUrl>,
+        monitor: Option<DatabaseUrl>,
+    ) -> Result<Self, ConfigError> {
+        let Database { url, guards, .. } = Database::from_env(application)?;
         let ceiling = number("DATABASE_CEILING", 1, MAX_BACKENDS)?.and_then(NonZeroU32::new);
-        for (other, name) in [
-            (Some(&url), "DATABASE_URL"),
-            (owner.as_ref(), "DATABASE_OWNER_URL"),
-        ] {
+        for other in [Some(&url), owner.as_ref()] {
             if let (Some(monitor), Some(other)) = (&monitor, other)
                 && monitor.user == other.user
             {
                 return Err(ConfigError::Contradiction {
-                    one: "DATABASE_MONITOR_URL",
-                    other: name,
+                    one: monitor.variable,
+                    other: other.variable,
                     why: "they name the same role, and the monitor needs one of its own",
                 });
             }
@@ -290,8 +306,8 @@ impl Migration {
             Some(owner) if owner.user != url.user => {
                 if owner.schema != url.schema {
                     return Err(ConfigError::Contradiction {
-                        one: "DATABASE_OWNER_URL",
-                        other: "DATABASE_URL",
+                        one: owner.variable,
+                        other: url.variable,
                         why: "they name different schemas, and the functions would not find their tables",
                     });
                 }
@@ -438,14 +454,6 @@ where
             accepted: format!("a whole number from {least} to {most}"),
         }),
     }
-}
-
-/// A URL in another variable, read like the one in `DATABASE_URL`, whose errors name that.
-fn other_url(name: &'static str) -> Result<Option<DatabaseUrl>, ConfigError> {
-    let url = variable(name).map(SecretString::from);
-    url.map(|url| DatabaseUrl::parse(url.expose_secret()))
-        .transpose()
-        .map_err(|error| ConfigError::OtherUrl(error.to_string().replace("DATABASE_URL", name)))
 }
 
 /// One variable; an empty one counts as not set, as a template's empty parameter means it.

@@ -44,6 +44,9 @@ pub(crate) const MAX_CONNECTION_LIMIT: u32 = 5000;
 /// `Debug` shows no password: the field's own type hides it.
 #[derive(Clone, Debug)]
 pub struct DatabaseUrl {
+    /// The variable that gave it, or said where it is kept; for messages. `DATABASE_URL` unless
+    /// whoever parsed it says otherwise.
+    pub variable: &'static str,
     /// Where the server listens.
     pub host: Host,
     /// The server's port; 5432 unless the URL says otherwise.
@@ -157,7 +160,8 @@ impl TlsMode {
         }
     }
 
-    fn verifies(self) -> bool {
+    /// Whether the server has to prove who it is.
+    pub(crate) fn verifies(self) -> bool {
         matches!(self, Self::VerifyCa | Self::VerifyFull)
     }
 }
@@ -194,6 +198,7 @@ impl DatabaseUrl {
         channel_binding(&mut parameters)?;
 
         Ok(Self {
+            variable: "DATABASE_URL",
             port: url.port().unwrap_or(5432),
             user,
             password: SecretString::from(password),

@@ -55,8 +55,17 @@ pub enum Error {
     #[error("the database cannot be reached")]
     Unreachable(#[source] BoxError),
     /// The database refused user or password (28P01, 28000; Prisma's P1000).
-    #[error("the database refused the credentials in DATABASE_URL")]
-    Authentication(#[source] sqlx::Error),
+    #[error("the database refused the credentials in {variable}")]
+    Authentication {
+        /// The variable that gave them, or said where they are kept.
+        variable: &'static str,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// Credentials could not be fetched, or the database refuses those that were: while they are
+    /// being rotated, both pass.
+    #[error("there are no credentials that the database accepts")]
+    CredentialsUnavailable(#[source] BoxError),
     /// Encryption or the server's certificate failed (Prisma's P1011).
     #[error("no trusted encrypted connection to the database")]
     Tls(#[source] sqlx::Error),
@@ -83,8 +92,9 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Before the session was ready for its first statement.
-    Connecting,
+    /// Before the session was ready for its first statement, with the credentials that this variable
+    /// gave.
+    Connecting(&'static str),
     /// While running a statement.
     Running,
 }
@@ -100,12 +110,12 @@ impl Error {
         match (&error, phase) {
             // The handshake's failures come as io::ErrorKind::InvalidData from rustls.
             (Driver::Tls(_), _) => Self::Tls(error),
-            (Driver::Io(io), Phase::Connecting) if io.kind() == io::ErrorKind::InvalidData => {
+            (Driver::Io(io), Phase::Connecting(_)) if io.kind() == io::ErrorKind::InvalidData => {
                 Self::Tls(error)
             }
-            (Driver::Io(_), Phase::Connecting) => Self::Unreachable(error.into()),
+            (Driver::Io(_), Phase::Connecting(_)) => Self::Unreachable(error.into()),
             // Whatever listens there is no PostgreSQL, or wants to be logged in to otherwise.
-            (Driver::Protocol(_), Phase::Connecting) => Self::InvalidConfiguration(error.into()),
+            (Driver::Protocol(_), Phase::Connecting(_)) => Self::InvalidConfiguration(error.into()),
             (Driver::Io(_) | Driver::Protocol(_), Phase::Running) => Self::Closed(error.into()),
             (Driver::Configuration(_), _) => Self::InvalidConfiguration(error.into()),
             _ => Self::Unexpected(error.into()),
@@ -114,10 +124,13 @@ impl Error {
 
     fn of_sqlstate(code: &str, error: sqlx::Error, phase: Phase) -> Self {
         match code {
+            "28P01" | "28000" if let Phase::Connecting(variable) = phase => Self::Authentication {
+                variable,
+                source: error,
+            },
             // No slot left; starting or stopping; a lock that was not had in time; lost a race for
             // locks or against another transaction.
             "53300" | "57P03" | "55P03" | "40P01" | "40001" => Self::DatabaseBusy(error),
-            "28P01" | "28000" => Self::Authentication(error),
             "57014" => Self::QueryTimeout(error.into()),
             // Ended by an administrator, a crash, a dropped database or an idle time-out.
             "57P01" | "57P02" | "57P04" | "57P05" | "25P03" => Self::Closed(error.into()),
@@ -131,7 +144,7 @@ impl Error {
             "3D000" | "3F000" | "42704" | "42P01" | "42703" | "42501" => {
                 Self::InvalidConfiguration(error.into())
             }
-            _ if phase == Phase::Connecting => Self::InvalidConfiguration(error.into()),
+            _ if phase != Phase::Running => Self::InvalidConfiguration(error.into()),
             _ => Self::Unexpected(error.into()),
         }
     }
@@ -172,7 +185,8 @@ impl Error {
             Self::PoolTimeout => "pool-timeout",
             Self::DatabaseBusy(_) => "database-busy",
             Self::Unreachable(_) => "unreachable",
-            Self::Authentication(_) => "authentication",
+            Self::Authentication { .. } => "authentication",
+            Self::CredentialsUnavailable(_) => "credentials-unavailable",
             Self::Tls(_) => "tls",
             Self::Closed(_) => "closed",
             Self::OutcomeUnknown(_) => "outcome-unknown",
@@ -224,7 +238,12 @@ impl Error {
                 "query-timeout",
                 "The query took too long",
             ),
-            Self::Authentication(_) | Self::Tls(_) | Self::InvalidConfiguration(_) => (
+            Self::CredentialsUnavailable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "credentials-unavailable",
+                "Not ready to serve, try again shortly",
+            ),
+            Self::Authentication { .. } | Self::Tls(_) | Self::InvalidConfiguration(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "misconfigured",
                 "The service is misconfigured",

@@ -3,17 +3,19 @@
 //! A request flows through these modules from top to bottom:
 //!
 //! - [`lambda`]: `serve`, the runtime around a handler.
-//! - [`request`]: a request's path and query, read and checked; [`page`]: limits and cursors.
-//! - [`doctors`], [`appointments`], [`health`]: row types and queries, a file a table.
-//! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's one pool behind it; [`deadline`]:
-//!   what bounds both.
-//! - [`error`]: what goes wrong, and what the client is told.
+//! - [`request`]: a request's path, query and body, read and checked; [`page`]: limits and cursors.
+//! - [`auth`]: who calls, and what they may do.
+//! - [`doctors`], [`appointments`], [`health`]: row types, queries and changes, a file a table.
+//! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's
+//!   one pool behind both; [`deadline`]: what bounds them.
+//! - [`answer`]: what goes out; [`error`] and [`refusal`]: what goes wrong, and what the client is
+//!   told.
 //!
 //! [`migrations`] brings the schema up to date, [`roles`] those who use it. Beside them, pure:
 //! [`database_url`] reads Prisma's URL, [`budget`] computes the connection limit, [`lease`] the
-//! terms on which sessions are kept. [`config`] reads the variables, [`clock`] the time. The operator's
-//! tools add, behind features, the reader of the template, what a server grants, and more of the
-//! [`budget`].
+//! terms on which sessions are kept. [`config`] reads the variables, [`credentials`] what they say is
+//! kept elsewhere, [`clock`] the time. The operator's tools add, behind features, the reader of the
+//! template, what a server grants, and more of the [`budget`].
 
 mod access_log;
 pub mod answer;
@@ -22,6 +24,7 @@ pub mod auth;
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod database_url;
 pub mod deadline;
 pub mod doctors;

@@ -14,7 +14,7 @@ mod transact;
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -29,6 +29,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     budget,
     config::{self, Function},
+    credentials::Credentials,
+    database_url::DatabaseUrl,
     deadline::Deadline,
     error::{Error, Phase},
     lease::{Beat, Lease, Rhythm},
@@ -44,26 +46,44 @@ use slots::{Slot, Slots};
 const STATEMENT_GRACE: Duration = Duration::from_secs(1);
 
 /// This environment's pool. Everything but `serve` is handed a reference.
-pub static POOL: LazyPool = LazyPool(OnceCell::new());
+pub static POOL: LazyPool = LazyPool {
+    credentials: OnceCell::new(),
+    pool: OnceCell::new(),
+};
 
 /// A pool that is made on first use, by whichever invocation comes first.
 #[derive(Debug)]
-pub struct LazyPool(OnceCell<Pool>);
+pub struct LazyPool {
+    /// Before the pool: what is fetched decides what the pool is like.
+    credentials: OnceCell<Arc<Credentials>>,
+    pool: OnceCell<Pool>,
+}
 
 impl LazyPool {
-    /// The pool; makes it where there is none yet. Opens no connection.
+    /// The pool; makes it where there is none yet, once its credentials are there. Opens no
+    /// connection to the database.
     ///
     /// # Errors
-    /// [`Error::InvalidConfiguration`], on each call until the variables are mended.
-    pub fn get(&self, function: &Function) -> Result<&Pool, Error> {
-        self.0
-            .get_or_try_init(|| Pool::new(&config::Database::from_env()?, function))
+    /// [`Error::InvalidConfiguration`], on each call until the variables are mended, and
+    /// [`Error::CredentialsUnavailable`].
+    pub async fn get(&self, function: &Function, deadline: Deadline) -> Result<&Pool, Error> {
+        if let Some(pool) = self.pool.get() {
+            return Ok(pool);
+        }
+        let credentials = self
+            .credentials
+            .get_or_try_init(|| Ok::<_, Error>(Arc::new(Credentials::from_env()?)))?;
+        let url = credentials.url(deadline.instant()).await?;
+        self.pool.get_or_try_init(|| {
+            let config = config::Database::from_env(DatabaseUrl::clone(&url))?;
+            Pool::new(&config, function, Arc::clone(credentials))
+        })
     }
 
     /// Closes the pool, where there is one, so that its slots are free at the server before the
     /// process is gone. Bounded.
     pub async fn close(&self) {
-        if let Some(pool) = self.0.get() {
+        if let Some(pool) = self.pool.get() {
             pool.close().await;
         }
     }
@@ -110,8 +130,12 @@ pub struct Statistics {
 }
 
 impl Pool {
-    fn new(config: &config::Database, function: &Function) -> Result<Self, Error> {
-        let connector = Connector::new(config, function)?;
+    fn new(
+        config: &config::Database,
+        function: &Function,
+        credentials: Arc<Credentials>,
+    ) -> Result<Self, Error> {
+        let connector = Connector::new(config, function, credentials)?;
         let limit = budget::connection_limit(
             config.url.connection_limit,
             config.connection_limit,

@@ -186,9 +186,10 @@ impl Request {
     /// Where reads run: the environment's pool, within the invocation's deadline.
     ///
     /// # Errors
-    /// [`Error::InvalidConfiguration`] where the pool cannot be made.
-    pub fn reader(&self) -> Result<Reader, Error> {
-        Ok(Reader::new(self.pool()?, self.deadline))
+    /// [`Error::InvalidConfiguration`] where the pool cannot be made, and
+    /// [`Error::CredentialsUnavailable`] where what it logs in with cannot be fetched.
+    pub async fn reader(&self) -> Result<Reader, Error> {
+        Ok(Reader::new(self.pool().await?, self.deadline))
     }
 
     /// Makes a change in one transaction, within the invocation's deadline.
@@ -196,7 +197,7 @@ impl Request {
     /// # Errors
     /// The change's own, and any of [`Error`]'s database classes.
     pub async fn write<C: Change>(&self, change: &C) -> Result<C::Outcome, Error> {
-        self.pool()?.write(self.deadline, change).await
+        self.pool().await?.write(self.deadline, change).await
     }
 
     /// Makes a change, or, where the caller made it before with the same Idempotency-Key, gives the
@@ -241,13 +242,13 @@ impl Request {
     /// What the environment's pool holds.
     ///
     /// # Errors
-    /// [`Error::InvalidConfiguration`] where it cannot be made.
-    pub fn pool_statistics(&self) -> Result<Statistics, Error> {
-        Ok(self.pool()?.statistics())
+    /// Those of [`Request::reader`].
+    pub async fn pool_statistics(&self) -> Result<Statistics, Error> {
+        Ok(self.pool().await?.statistics())
     }
 
-    fn pool(&self) -> Result<&'static Pool, Error> {
-        self.pool.get(&self.function)
+    async fn pool(&self) -> Result<&'static Pool, Error> {
+        self.pool.get(&self.function, self.deadline).await
     }
 }
 

@@ -8,7 +8,10 @@ use fleet::{
     proxy::Proxy,
 };
 
-use crate::clinic::{Clinic, problem};
+use crate::{
+    clinic::{Clinic, problem},
+    probe::{eventually, get},
+};
 
 /// Everything the function logged, for what it must not hold.
 fn log_of(clinic: &Clinic, function: &str) -> String {
@@ -158,5 +161,31 @@ async fn warnings_about_the_url_are_in_the_log_once() {
         "DATABASE_URL: the parameter target_session_attrs is not known and has no effect",
     );
     assert_eq!(said.len(), 1);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_network_that_fails_while_the_database_is_full_does_not_hide_that_it_is_full() {
+    let database = Database::builder().start().await.unwrap();
+    let proxy = Proxy::start(database.port()).await.unwrap();
+    let (port, through) = (database.port().to_string(), proxy.port().to_string());
+    let url = database.application_url().replace(&port, &through);
+    let mut clinic = Clinic::open_on(database, "", |fleet| {
+        // Nothing but the end of the time cuts an attempt short.
+        let url = format!("{url}?pool_timeout=4&connect_timeout=0");
+        fleet.variable("DATABASE_URL", url)
+    })
+    .await;
+    clinic
+        .sql("alter role application connection limit 0")
+        .await;
+    let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
+    eventually("a refusal", || {
+        let log = clinic.database.connections().unwrap();
+        (!log.refusals.is_empty()).then_some(())
+    })
+    .await;
+    proxy.stall();
+    problem(&request.await.unwrap(), 503, "database-busy");
     clinic.close().await;
 }

@@ -29,7 +29,7 @@ pub use installation::Version;
 pub use server::Stop;
 
 pub(crate) use account::Account;
-pub(crate) use builder::free_port;
+pub(crate) use builder::{free_port, work_folder};
 pub(crate) use folder::write_private;
 
 use folder::Folder;

@@ -16,6 +16,7 @@
 //! | `spawner` | starting processes that end with the fleet |
 //! | [`database`] | PostgreSQL, for `make run` and for each test |
 //! | [`pgbouncer`] | a transaction pooler in front of it |
+//! | [`moto`] | AWS's services that keep credentials |
 //! | [`measure`] | how fast a misbehaving fleet is |
 //! | [`proxy`] | a network between the two, to count and to disturb |
 //! | [`sample`] | a clinic to fill it with |
@@ -33,6 +34,7 @@ mod invocation;
 pub mod issuer;
 mod logs;
 pub mod measure;
+pub mod moto;
 pub mod pgbouncer;
 pub mod proxy;
 mod runtime_api;

@@ -26,8 +26,13 @@ async fn handler(request: Request) -> Result<Response, Error> {
     let access = caller.may(Action::SeeSchedule)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
-    let page =
-        appointments::today(request.reader()?, &access, doctor, query.cursor.as_ref()).await?;
+    let page = appointments::today(
+        request.reader().await?,
+        &access,
+        doctor,
+        query.cursor.as_ref(),
+    )
+    .await?;
     request.log_access(&caller, page.data.iter().map(|visit| visit.patient.id));
     request.many(&page)
 }

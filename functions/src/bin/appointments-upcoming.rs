@@ -29,7 +29,7 @@ async fn handler(request: Request) -> Result<Response, Error> {
     let query: Query = request.query()?;
     let limit = query.limit.unwrap_or_default();
     let page = appointments::upcoming(
-        request.reader()?,
+        request.reader().await?,
         &access,
         doctor,
         limit,

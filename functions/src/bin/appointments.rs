@@ -46,7 +46,7 @@ async fn see(request: Request) -> Result<Response, Error> {
     let access = caller.may(Action::SeeAppointment)?;
     let notes = caller.access(Action::SeeNotes);
     let id = request.path_id("id")?;
-    let found = appointments::find(request.reader()?, &access, notes.as_ref(), id).await?;
+    let found = appointments::find(request.reader().await?, &access, notes.as_ref(), id).await?;
     let found = found.ok_or(Error::NotFound("appointment"))?;
     request.log_access(&caller, [found.patient.id]);
     request.one(&found)

@@ -31,6 +31,12 @@ async fn handler(request: Request) -> Result<Response, Error> {
         name: request::search_text("q", query.q.as_deref())?,
     };
     let limit = query.limit.unwrap_or_default();
-    let page = doctors::list(request.reader()?, &filter, limit, query.cursor.as_ref()).await?;
+    let page = doctors::list(
+        request.reader().await?,
+        &filter,
+        limit,
+        query.cursor.as_ref(),
+    )
+    .await?;
     request.many(&page)
 }

@@ -66,8 +66,8 @@ async fn health(request: Request) -> Result<Response, Error> {
             request.caller()?.may(Action::SeeOperations)?;
             Some(DatabaseHealth {
                 reachable: true,
-                server: health::look(request.reader()?).await?,
-                pool: request.pool_statistics()?,
+                server: health::look(request.reader().await?).await?,
+                pool: request.pool_statistics().await?,
             })
         }
         Some(Deep::No) | None => None,

@@ -2,14 +2,14 @@
 //! payload; answers with the schema's version.
 
 use serde_json::{Value, json};
-use shared::{config::Migration, error::Error, migrations, roles};
+use shared::{credentials, error::Error, migrations, roles};
 
 fn main() -> Result<(), lambda_runtime::Error> {
     shared::lambda::serve_event(handler)
 }
 
 async fn handler() -> Result<Value, Error> {
-    let config = Migration::from_env()?;
+    let config = credentials::migration().await?;
     let version = migrations::run(&config.owner).await?;
     roles::set_up(&config).await?;
     Ok(json!({ "schemaVersion": version }))

@@ -6,9 +6,15 @@
     reason = "the one place that opens connections"
 )]
 
-use std::{fmt::Display, fs, io, path::Path, sync::Once, time::Duration};
+use std::{
+    fmt::Display,
+    fs, io,
+    path::Path,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
@@ -18,6 +24,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::census::{self, Census};
 use crate::{
     config::{self, ConfigError, Function, Guards},
+    credentials::{Credentials, Login},
     database_url::{DatabaseUrl, Host, TlsMode},
     error::{Error, Phase},
     lease::{self, Beat, Names, Terms},
@@ -26,6 +33,8 @@ use crate::{
 
 /// Knows how to open sessions, and what must be said around each piece of work on them.
 pub(super) struct Connector {
+    credentials: Arc<Credentials>,
+    /// All but what [`Connector::credentials`] decides anew for each session.
     options: PgConnectOptions,
     connect_timeout: Option<Duration>,
     named_statements: bool,
@@ -55,7 +64,11 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(config: &config::Database, function: &Function) -> Result<Self, Error> {
+    pub(super) fn new(
+        config: &config::Database,
+        function: &Function,
+        credentials: Arc<Credentials>,
+    ) -> Result<Self, Error> {
         let url = &config.url;
         for (name, _) in &url.options {
             if let Some((_, instead)) = OWN_SETTINGS.iter().find(|(own, _)| own == name) {
@@ -95,6 +108,7 @@ impl Connector {
             }
         };
         Ok(Self {
+            credentials,
             options: with_settings(options, &url.options),
             connect_timeout: url.connect_timeout,
             named_statements: !url.pgbouncer && url.statement_cache_size > 0,
@@ -111,11 +125,13 @@ impl Connector {
     pub(super) async fn connect(&self, until: Instant, beat: Beat) -> Result<Session, Error> {
         let start = Instant::now();
         let mut refusals = 0;
+        let mut busy = None;
         if !beat.courtesy.is_zero() {
             sleep_until(until.min(start + beat.courtesy)).await;
         }
         loop {
-            let error = match self.attempt(until, beat.gap).await {
+            let login = self.credentials.login(until).await?;
+            let error = match self.attempt(&login, until, beat.gap).await {
                 Ok(session) => {
                     if refusals > 0 {
                         let waited_ms = start.elapsed().as_millis();
@@ -129,26 +145,51 @@ impl Connector {
                 }
                 Err(error) => error,
             };
+            let error = match (error, busy) {
+                // The end of the time cut this attempt short. What the server said before tells more.
+                (Error::Unreachable(_), Some(busy)) if Instant::now() >= until => busy,
+                (error, _) => error,
+            };
+            let refused = matches!(error, Error::Authentication { .. });
+            if refused && self.credentials.refused(&login, until).await {
+                tracing::info!("the refused credentials were replaced");
+                busy = None;
+                continue;
+            }
+            // While credentials are being rotated, server and secret may disagree for a moment.
+            let passes = error.passes_with_time() || refused && self.credentials.may_change();
             let wait = lease::backoff(refusals, start.elapsed());
             refusals += 1;
-            if !error.passes_with_time() || Instant::now() + wait >= until {
+            if !passes || Instant::now() + wait >= until {
                 tracing::debug!(attempts = refusals, class = error.class(), "not admitted");
-                return Err(error);
+                return Err(if refused && passes {
+                    Error::CredentialsUnavailable(error.into())
+                } else {
+                    error
+                });
             }
+            busy = matches!(error, Error::DatabaseBusy(_)).then_some(error);
             sleep(wait).await;
         }
     }
 
-    async fn attempt(&self, until: Instant, gap: Option<Duration>) -> Result<Session, Error> {
+    async fn attempt(
+        &self,
+        login: &Login,
+        until: Instant,
+        gap: Option<Duration>,
+    ) -> Result<Session, Error> {
         let until = match self.connect_timeout {
             Some(time) => until.min(Instant::now() + time),
             None => until,
         };
-        let connection = connect(&self.options, until).await?;
+        let phase = Phase::Connecting(login.url.variable);
+        let options = log_in(self.options.clone(), &login.url, &login.password);
+        let connection = connect(&options, phase, until).await?;
         let mut session = Session::new(connection, self.named_statements);
         match timeout_at(until, self.count(&mut session, gap)).await {
             Ok(result) => {
-                result.map_err(|error| Error::of_driver(error, Phase::Connecting))?;
+                result.map_err(|error| Error::of_driver(error, phase))?;
                 Ok(session)
             }
             Err(elapsed) => Err(Error::Unreachable(elapsed.into())),
@@ -223,12 +264,17 @@ pub async fn connect_for_maintenance(url: &DatabaseUrl) -> Result<PgConnection, 
     let options = options(url)?.application_name("headroom/maintenance");
     let options = with_settings(options, &[("search_path", quote_identifier(&url.schema))]);
     let patience = url.connect_timeout.unwrap_or(Duration::from_secs(60));
-    connect(&options, Instant::now() + patience).await
+    let phase = Phase::Connecting(url.variable);
+    connect(&options, phase, Instant::now() + patience).await
 }
 
-async fn connect(options: &PgConnectOptions, until: Instant) -> Result<PgConnection, Error> {
+async fn connect(
+    options: &PgConnectOptions,
+    phase: Phase,
+    until: Instant,
+) -> Result<PgConnection, Error> {
     match timeout_at(until, options.connect()).await {
-        Ok(result) => result.map_err(|error| Error::of_driver(error, Phase::Connecting)),
+        Ok(result) => result.map_err(|error| Error::of_driver(error, phase)),
         Err(elapsed) => Err(Error::Unreachable(elapsed.into())),
     }
 }
@@ -237,11 +283,7 @@ async fn connect(options: &PgConnectOptions, until: Instant) -> Result<PgConnect
 /// `.pgpass`.
 fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, ConfigError> {
     config::refuse_driver_variables()?;
-    let options = PgConnectOptions::new_without_pgpass()
-        .port(url.port)
-        .username(&url.user)
-        .password(url.password.expose_secret())
-        .database(&url.database)
+    let options = log_in(PgConnectOptions::new_without_pgpass(), url, &url.password)
         .statement_cache_capacity(url.statement_cache_size as usize)
         .ssl_mode(match url.tls.mode {
             TlsMode::Disable => PgSslMode::Disable,
@@ -253,11 +295,6 @@ fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, ConfigError> {
         // PgBouncer refuses it as a start-up parameter, and doubles come out exact without it
         // since PostgreSQL 12.
         .extra_float_digits(None);
-    let options = match &url.host {
-        Host::Tcp(name) => options.host(name),
-        // The host name would be looked up for TLS only, which a socket does not have.
-        Host::Socket(directory) => options.host("localhost").socket(directory),
-    };
     let root = match &url.tls.root_certificate {
         Some(path) => read("sslcert", path)?,
         None => Vec::new(),
@@ -269,6 +306,24 @@ fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, ConfigError> {
             .ssl_client_key_from_pem(read("sslclientkey", key)?),
         None => options,
     })
+}
+
+/// Where to, and as whom.
+fn log_in(
+    options: PgConnectOptions,
+    url: &DatabaseUrl,
+    password: &SecretString,
+) -> PgConnectOptions {
+    let options = options
+        .port(url.port)
+        .username(&url.user)
+        .password(password.expose_secret())
+        .database(&url.database);
+    match &url.host {
+        Host::Tcp(name) => options.host(name),
+        // The host name would be looked up for TLS only, which a socket does not have.
+        Host::Socket(directory) => options.host("localhost").socket(directory),
+    }
 }
 
 /// A PEM file, read once, when the pool is made, so that a missing one is said clearly.

@@ -17,7 +17,7 @@ async fn handler(request: Request) -> Result<Response, Error> {
     let query: Query = request.query()?;
     sqlx::query("select pg_sleep($1)")
         .bind(query.seconds)
-        .execute(request.reader()?)
+        .execute(request.reader().await?)
         .await?;
     request.many(&"slept")
 }

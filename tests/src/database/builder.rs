@@ -97,7 +97,10 @@ impl Builder {
     /// port is taken, and when the server itself fails to start, with what it said.
     pub async fn start(self) -> Result<Database, Error> {
         let account = Account::current()?;
-        let wanted = self.work_folder.clone().unwrap_or_else(default_work_folder);
+        let wanted = self
+            .work_folder
+            .clone()
+            .unwrap_or_else(|| work_folder("postgresql"));
         let work = account.place(&wanted)?;
         let folders = self
             .program_folders
@@ -207,13 +210,13 @@ pub(crate) fn free_port() -> Result<u16, Error> {
 
 /// Cargo marks its target directory. A program that lies elsewhere uses the system's folder for
 /// temporary files.
-fn default_work_folder() -> PathBuf {
+pub(crate) fn work_folder(name: &str) -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     program
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file())
         .map_or_else(
-            || std::env::temp_dir().join("headroom-postgresql"),
-            |target| target.join("postgresql"),
+            || std::env::temp_dir().join(format!("headroom-{name}")),
+            |target| target.join(name),
         )
 }
