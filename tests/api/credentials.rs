@@ -95,6 +95,7 @@ async fn a_secret_or_a_parameter_holds_a_url_or_what_rds_keeps_and_is_fetched_on
             kept_elsewhere(fleet, proxy.port(), variable)
                 .function_variable("doctors", "DATABASE_URL", base.unwrap_or_default())
                 .function_variable("doctors", "AWS_LAMBDA_LOG_LEVEL", "trace")
+                .function_variable("doctors", "AWS_SESSION_TOKEN", "the-roles-own")
         })
         .await;
         if !as_url {
@@ -113,6 +114,7 @@ async fn a_secret_or_a_parameter_holds_a_url_or_what_rds_keeps_and_is_fetched_on
         let created = clinic.logged("doctors", "database pool created");
         assert_eq!(created[0]["pool_timeout_seconds"], 7, "{variable}");
         never_logged(&clinic, odd);
+        never_logged(&clinic, "the-roles-own");
         never_logged(&clinic, &password(&clinic.database));
         clinic.close().await;
     }

@@ -125,7 +125,7 @@ impl Connector {
     pub(super) async fn connect(&self, until: Instant, beat: Beat) -> Result<Session, Error> {
         let start = Instant::now();
         let mut refusals = 0;
-        let mut busy = None;
+        let mut said = None;
         if !beat.courtesy.is_zero() {
             sleep_until(until.min(start + beat.courtesy)).await;
         }
@@ -145,15 +145,15 @@ impl Connector {
                 }
                 Err(error) => error,
             };
-            let error = match (error, busy) {
+            let over = Instant::now() >= until;
+            let error = match (error, said.take()) {
                 // The end of the time cut this attempt short. What the server said before tells more.
-                (Error::Unreachable(_), Some(busy)) if Instant::now() >= until => busy,
+                (Error::Unreachable(_), Some(said)) if over => said,
                 (error, _) => error,
             };
             let refused = matches!(error, Error::Authentication { .. });
-            if refused && self.credentials.refused(&login, until).await {
+            if refused && !over && self.credentials.refused(&login, until).await {
                 tracing::info!("the refused credentials were replaced");
-                busy = None;
                 continue;
             }
             // While credentials are being rotated, server and secret may disagree for a moment.
@@ -168,7 +168,7 @@ impl Connector {
                     error
                 });
             }
-            busy = matches!(error, Error::DatabaseBusy(_)).then_some(error);
+            said = (refused || matches!(error, Error::DatabaseBusy(_))).then_some(error);
             sleep(wait).await;
         }
     }
