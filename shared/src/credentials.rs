@@ -145,7 +145,7 @@ impl Credentials {
         !matches!(self.source, Source::Url(_))
     }
 
-    /// The database refused this login. Fetches again where others have not done so meanwhile, and
+    /// The database refused this login, or may have done so. Fetches again where others have not done so meanwhile, and
     /// not too soon. Answers whether there is another login to try at once.
     pub(crate) async fn refused(&self, login: &Login, until: Instant) -> bool {
         let Source::Stored(stored) = &self.source else {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fleet::{Builder, database::Database, moto::Moto, proxy::Proxy};
+use fleet::{Builder, database::Database, moto::Moto, pgbouncer::PgBouncer, proxy::Proxy};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
@@ -443,6 +443,31 @@ async fn a_secret_that_the_database_refuses_is_a_503_until_it_is_mended() {
     moto.put_secret(NAME, &right.to_string()).await.unwrap();
     assert_eq!(clinic.get("/api/doctors").await.status, 200);
     assert_eq!(clinic.fleet.environments("doctors").len(), 1);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn behind_a_pooler_a_refused_secret_is_fetched_again_too() {
+    let moto = Moto::start().await.unwrap();
+    let database = Database::builder().start().await.unwrap();
+    let url = database.application_url();
+    let pooler = PgBouncer::builder(&database, &url).start().await.unwrap();
+    let parameters = "pgbouncer=true&pool_timeout=20";
+    let right = format!("{}?{parameters}", pooler.url());
+    let wrong = right.replace("application:", "application:not");
+    moto.put_secret(NAME, &wrong).await.unwrap();
+    let clinic = Clinic::open_on(database, "", |fleet| {
+        kept_elsewhere(fleet, moto.port(), "DATABASE_SECRET_ARN")
+    })
+    .await;
+    let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
+    eventually("the first fetch", || {
+        (!clinic.logged("doctors", "credentials fetched").is_empty()).then_some(())
+    })
+    .await;
+    moto.put_secret(NAME, &right).await.unwrap();
+    assert_eq!(request.await.unwrap().status, 200);
+    drop(pooler);
     clinic.close().await;
 }
 

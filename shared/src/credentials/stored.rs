@@ -114,3 +114,82 @@ fn unusable(stored: &Stored, what: impl Into<String>) -> ConfigError {
         what: what.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{config::Store, database_url::Host};
+
+    fn stored(base: Option<&str>) -> Stored {
+        Stored {
+            variable: "DATABASE_SECRET_ARN",
+            store: Store::SecretsManager,
+            id: "clinic".to_owned(),
+            base: base.map(|base| ("DATABASE_URL", Url::parse(base).unwrap())),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_rds_keeps_arrives_as_it_is(
+            user in "[^\0]{1,20}",
+            password in "[^\0]{0,40}",
+            database in "[^\0/]{1,20}",
+        ) {
+            let text = json!({"username": user, "password": password, "host": "db", "dbname": database});
+            let url = read(&text.to_string(), &stored(None)).unwrap();
+            prop_assert_eq!(url.user, user);
+            prop_assert_eq!(url.password.expose_secret(), password);
+            prop_assert_eq!(url.database, database);
+        }
+
+        #[test]
+        fn no_error_holds_what_was_fetched(
+            password in "[a-z0-9]{12}[!-~]{0,20}",
+            place in 0..6_usize,
+        ) {
+            let text = [
+                json!({"username": "a", "password": password, "host": password, "port": password}),
+                json!({"username": "a", "password": [password]}),
+                json!({"username": "a", "host": 5, "password": password}),
+                json!({"username": "a", "password": password, "engine": password}),
+                json!({"username": "", "password": password, "host": "db"}),
+                json!(format!("postgresql://a:{password}")),
+            ];
+            let text = text[place].as_str().map_or_else(|| text[place].to_string(), str::to_owned);
+            for base in [None, Some("postgresql://db/clinic?connection_limit=0")] {
+                if let Err(error) = read(&text, &stored(base)) {
+                    prop_assert!(!error.to_string().contains(&password[..12]), "{}", error);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_in_the_variable_wins() {
+        let text = json!({
+            "username": "a", "password": "b", "host": "db", "port": "6432", "dbname": "theirs",
+        });
+        let read = |base| {
+            let url = read(&text.to_string(), &stored(base)).unwrap();
+            (url.host, url.port, url.database)
+        };
+        let tcp = |name: &str| Host::Tcp(name.to_owned());
+        assert_eq!(read(None), (tcp("db"), 6432, "theirs".to_owned()));
+        assert_eq!(
+            read(Some("postgresql:///?schema=s")),
+            (tcp("db"), 6432, "theirs".to_owned())
+        );
+        assert_eq!(
+            read(Some("postgresql://proxy/ours")),
+            (tcp("proxy"), 5432, "ours".to_owned())
+        );
+        assert_eq!(
+            read(Some("postgresql://proxy:7000?sslmode=verify-full")),
+            (tcp("proxy"), 7000, "theirs".to_owned())
+        );
+    }
+}

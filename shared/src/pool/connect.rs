@@ -152,7 +152,9 @@ impl Connector {
                 (error, _) => error,
             };
             let refused = matches!(error, Error::Authentication { .. });
-            if refused && !over && self.credentials.refused(&login, until).await {
+            // PgBouncer has one code for most of what it refuses, a wrong password included.
+            let doubtful = refused || matches!(error, Error::Closed(_));
+            if doubtful && !over && self.credentials.refused(&login, until).await {
                 tracing::info!("the refused credentials were replaced");
                 continue;
             }
