@@ -131,10 +131,11 @@ fn runtime() -> std::io::Result<Runtime> {
 fn log_to_stdout() {
     let access = format!("{}=info", access_log::TARGET);
     // At its lower levels the SDK writes down what it signs, session tokens included.
-    let filter = [access.as_str(), "aws_=warn"].into_iter().fold(
-        EnvFilter::new(config::log_level()),
-        |filter, directive| filter.add_directive(directive.parse().expect("a constant directive")),
-    );
+    let filter = [access.as_str(), "aws_=warn"]
+        .into_iter()
+        .fold(EnvFilter::new(config::log_level()), |filter, directive| {
+            filter.add_directive(directive.parse().expect("a constant directive"))
+        });
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

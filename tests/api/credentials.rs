@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     clinic::{Clinic, problem},
-    probe::{PATIENCE, Reply, eventually, get},
+    probe::{PATIENCE, Reply, as_staff, eventually, get, send},
 };
 
 const NAME: &str = "clinic/application";
@@ -361,11 +361,10 @@ async fn passwords_are_rotated_under_load_and_nobody_notices() {
     let mut clients = JoinSet::new();
     for _ in 0..ENVIRONMENTS {
         let (done, answered) = (Arc::clone(&done), Arc::clone(&answered));
-        let url = format!("{}/api/doctors", clinic.fleet.url());
+        let request = as_staff(&clinic.fleet, "/api/doctors");
         clients.spawn(async move {
             while !done.load(Ordering::Relaxed) {
-                let request = http::Request::get(&url).body(http_body_util::Full::default());
-                let reply = crate::probe::send(request.unwrap()).await;
+                let reply = send(request.clone()).await;
                 assert_eq!(reply.status, 200, "{reply:?}");
                 answered.fetch_add(1, Ordering::Relaxed);
             }
