@@ -1,5 +1,6 @@
 //! What the environment's variables say. The only place that reads them.
 
+mod migration;
 mod source;
 
 use std::{env, fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
@@ -10,7 +11,8 @@ use crate::{
     database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT},
     lease::Terms,
 };
-pub(crate) use source::{APPLICATION, MONITOR, OWNER, parse};
+pub use migration::{Application, Migration};
+pub(crate) use source::{MONITOR, OWNER, application, credentials_timeout, parse};
 pub use source::{Source, Store, Stored};
 
 /// The default of `DATABASE_STATEMENT_TIMEOUT`. Two statements (one retry) fit beside Prisma's
@@ -31,9 +33,6 @@ const BELOW_SOCKET_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) const MAX_SECONDS: u64 = 900;
 /// The same in milliseconds, for what is measured in them.
 const MAX_MILLISECONDS: u64 = MAX_SECONDS * 1000;
-
-/// The most sessions that PostgreSQL can be told to allow (its `MAX_BACKENDS`).
-const MAX_BACKENDS: u32 = 262_143;
 
 /// Why the configuration cannot be used. Names the variable, never a secret.
 #[derive(Debug, thiserror::Error)]
@@ -200,21 +199,6 @@ impl Claims {
     }
 }
 
-/// `DATABASE_CREDENTIALS_TIMEOUT`, whole seconds, 1 to 900, default 5: how long fetching credentials
-/// may take. A warm answer takes milliseconds; the rest is for one attempt that is lost.
-pub(crate) fn credentials_timeout() -> Result<Duration, ConfigError> {
-    seconds("DATABASE_CREDENTIALS_TIMEOUT", 5)
-}
-
-/// Where the credentials of the functions' role are; required.
-pub(crate) fn application() -> Result<Source, ConfigError> {
-    Source::from_env(&APPLICATION)?.ok_or(ConfigError::Missing {
-        name: "DATABASE_URL",
-        hint: "set it to postgresql://USER:PASSWORD@HOST:5432/DATABASE, or set DATABASE_SECRET_ARN or \
-               DATABASE_PARAMETER to where the credentials are kept",
-    })
-}
-
 /// How to reach the database, and how long everything may take.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -251,81 +235,6 @@ impl Database {
             ping_after: number("DATABASE_PING_AFTER", 0, MAX_SECONDS)?
                 .map_or(PING_AFTER, Duration::from_secs),
             url,
-        })
-    }
-}
-
-/// Who migrates, and which roles a migration sets up.
-#[derive(Clone, Debug)]
-pub struct Migration {
-    /// `DATABASE_OWNER_URL` or its kin, else the functions' own: the role that owns the tables.
-    pub owner: DatabaseUrl,
-    /// The role that the functions log in as, where it is another one than the owner.
-    pub application: Option<Application>,
-    /// `DATABASE_MONITOR_URL` or its kin: a role that watches; no default.
-    pub monitor: Option<DatabaseUrl>,
-}
-
-/// The role that the functions log in as.
-#[derive(Clone, Debug)]
-pub struct Application {
-    /// The functions' own, from which only role and password are taken: it may lead to a pooler.
-    pub url: DatabaseUrl,
-    /// `DATABASE_CEILING`, 1 to 262 143, no default: the most sessions that the server lets the
-    /// role have, whatever the fleet does.
-    pub ceiling: NonZeroU32,
-    /// What becomes the role's defaults: the same that sessions ask for when they start, so that
-    /// it holds behind a pooler too, which hands no start-up options on.
-    pub guards: Guards,
-}
-
-impl Migration {
-    /// Reads the variables beside the URLs.
-    ///
-    /// # Errors
-    /// [`ConfigError`], which names the variable and what is accepted.
-    pub fn from_env(
-        application: DatabaseUrl,
-        owner: Option<DatabaseUrl>,
-        monitor: Option<DatabaseUrl>,
-    ) -> Result<Self, ConfigError> {
-        let Database { url, guards, .. } = Database::from_env(application)?;
-        let ceiling = number("DATABASE_CEILING", 1, MAX_BACKENDS)?.and_then(NonZeroU32::new);
-        for other in [Some(&url), owner.as_ref()] {
-            if let (Some(monitor), Some(other)) = (&monitor, other)
-                && monitor.user == other.user
-            {
-                return Err(ConfigError::Contradiction {
-                    one: monitor.variable,
-                    other: other.variable,
-                    why: "they name the same role, and the monitor needs one of its own",
-                });
-            }
-        }
-        let application = match &owner {
-            Some(owner) if owner.user != url.user => {
-                if owner.schema != url.schema {
-                    return Err(ConfigError::Contradiction {
-                        one: owner.variable,
-                        other: url.variable,
-                        why: "they name different schemas, and the functions would not find their tables",
-                    });
-                }
-                Some(Application {
-                    url: url.clone(),
-                    ceiling: ceiling.ok_or(ConfigError::Missing {
-                        name: "DATABASE_CEILING",
-                        hint: "set it to the number of sessions that the database grants the application",
-                    })?,
-                    guards,
-                })
-            }
-            _ => None,
-        };
-        Ok(Self {
-            owner: owner.unwrap_or(url),
-            application,
-            monitor,
         })
     }
 }

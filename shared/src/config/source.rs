@@ -1,9 +1,11 @@
 //! Where a role's credentials come from: exactly one of four places.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{ConfigError, variable};
+use super::{ConfigError, seconds, variable};
 use crate::database_url::{DatabaseUrl, UrlError};
 
 /// The variables of one role.
@@ -20,7 +22,7 @@ pub(crate) struct Variables {
 }
 
 /// The role that the functions log in as.
-pub(crate) const APPLICATION: Variables = Variables {
+const APPLICATION: Variables = Variables {
     url: "DATABASE_URL",
     secret: "DATABASE_SECRET_ARN",
     parameter: "DATABASE_PARAMETER",
@@ -42,6 +44,21 @@ pub(crate) const MONITOR: Variables = Variables {
     parameter: "DATABASE_MONITOR_PARAMETER",
     iam: "DATABASE_MONITOR_IAM_AUTH",
 };
+
+/// `DATABASE_CREDENTIALS_TIMEOUT`, whole seconds, 1 to 900, default 5: how long fetching credentials
+/// may take. A warm answer takes milliseconds; the rest is for one attempt that is lost.
+pub(crate) fn credentials_timeout() -> Result<Duration, ConfigError> {
+    seconds("DATABASE_CREDENTIALS_TIMEOUT", 5)
+}
+
+/// Where the credentials of the functions' role are; required.
+pub(crate) fn application() -> Result<Source, ConfigError> {
+    Source::from_env(&APPLICATION)?.ok_or(ConfigError::Missing {
+        name: "DATABASE_URL",
+        hint: "set it to postgresql://USER:PASSWORD@HOST:5432/DATABASE, or set DATABASE_SECRET_ARN or \
+               DATABASE_PARAMETER to where the credentials are kept",
+    })
+}
 
 /// Where one role's credentials are.
 #[derive(Clone, Debug)]
