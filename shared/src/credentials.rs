@@ -197,7 +197,7 @@ impl Credentials {
         fetched.failure = None;
         tracing::info!(
             variable = stored.variable,
-            milliseconds = start.elapsed().as_millis(),
+            fetched_ms = start.elapsed().as_secs_f64() * 1000.0,
             "credentials fetched"
         );
         let current = match fetched.current.take() {
