@@ -244,6 +244,21 @@ fn same(one: &DatabaseUrl, other: &DatabaseUrl) -> bool {
         && one.password.expose_secret() == other.password.expose_secret()
 }
 
+/// What the functions log in with now, a token in the password's place where there is one; for the
+/// operator's tools.
+///
+/// # Errors
+/// [`Error::CredentialsUnavailable`] and [`Error::InvalidConfiguration`].
+#[cfg(feature = "headroom")]
+pub async fn application() -> Result<DatabaseUrl, Error> {
+    let time_limit = config::credentials_timeout()?;
+    let Login { url, password } = login(config::application()?, time_limit).await?;
+    Ok(DatabaseUrl {
+        password,
+        ..DatabaseUrl::clone(&url)
+    })
+}
+
 /// What the migrations need: whose credentials are kept elsewhere, theirs are fetched.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use shared::{
         demand::Url,
         provider,
     },
-    config,
+    credentials,
     database_url::DatabaseUrl,
     server_limits::{self, ServerLimits},
     template::{self, Parameters, Template},
@@ -272,8 +272,13 @@ fn capacity(range: &str) -> Result<(f64, f64), Box<dyn Error>> {
 
 /// Asks the server.
 fn live(text: &str, role: Option<&str>) -> Result<Database, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let url = if text.is_empty() {
-        config::Database::from_env()?.url
+        runtime
+            .block_on(credentials::application())
+            .map_err(|error| error.explanation())?
     } else {
         DatabaseUrl::parse(text)
             .map_err(|error| error.to_string().replace("DATABASE_URL", "--database-url"))?
@@ -284,9 +289,6 @@ fn live(text: &str, role: Option<&str>) -> Result<Database, Box<dyn Error>> {
                        pgbouncer=true for the functions";
         return Err(message.into());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let limits = runtime.block_on(server_limits::read(&url, role))?;
     Ok(Database {
         max_connections: limits.max_connections,
