@@ -3,7 +3,8 @@
 //! A request flows through these modules from top to bottom:
 //!
 //! - [`lambda`]: `serve`, the runtime around a handler.
-//! - [`request`]: a request's path, query and body, read and checked; [`page`]: limits and cursors.
+//! - [`request`]: a request's path, query and body, read and checked; [`page`]: limits and cursors;
+//!   [`range`]: days from and to.
 //! - [`auth`]: who calls, and what they may do.
 //! - [`doctors`], [`appointments`], [`health`]: row types, queries and changes, a file a table.
 //! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's
@@ -36,6 +37,7 @@ pub mod lease;
 pub mod migrations;
 pub mod page;
 pub mod pool;
+pub mod range;
 pub mod reader;
 pub mod refusal;
 pub mod request;
