@@ -64,6 +64,103 @@ create table time_off (
 -- "Is the doctor away between these two moments?"
 create index time_off_by_doctor on time_off using gist (doctor_id, tstzrange(starts_at, ends_at, '[)'));
 
+-- When a doctor works, as moments: the hours of the week on each day from `first_day` to before `end_day`, in the
+-- doctor's own zone. A moment belongs to an interval when the doctor's clock shows a time within it then. So an hour that
+-- clocks leave out yields nothing, one that they go through twice yields both, and an interval that begins or ends within
+-- such an hour is still right, which the mere conversion of its two ends would not be. Booking, free slots and figures
+-- all ask here, so that they cannot disagree.
+create function working_periods(doctor uuid, first_day date, end_day date)
+returns table (day date, period tstzrange)
+language sql stable rows 60
+begin atomic
+    with zone as (
+        select time_zone from doctors where id = doctor
+    ),
+    -- How far the zone is from UTC, once a day.
+    probe as (
+        select at, utc_offset, lead(at) over by_time as next_at, lead(utc_offset) over by_time as next_offset
+        from (
+            select g.at, g.at at time zone zone.time_zone - g.at at time zone 'UTC' as utc_offset
+            from zone,
+                 generate_series(
+                     (first_day - 2)::timestamp at time zone 'UTC',
+                     (end_day + 2)::timestamp at time zone 'UTC',
+                     interval '24 hours'
+                 ) g (at)
+        ) daily
+        window by_time as (order by at)
+    ),
+    change as (
+        select null::timestamptz as at, (select utc_offset from probe order by at limit 1) as utc_offset
+        union all
+        -- Between two probes that differ, the minute in which the clocks change.
+        select (
+                   select min(m.at)
+                   from zone, generate_series(p.at, p.next_at, interval '1 minute') m (at)
+                   where m.at at time zone zone.time_zone - m.at at time zone 'UTC' = p.next_offset
+               ),
+               p.next_offset
+        from probe p
+        where p.next_offset <> p.utc_offset
+    ),
+    -- From one change to the next a clock's time is a moment, and the other way round.
+    stretch as materialized (
+        select at as begins, lead(at) over (order by at nulls first) as ends, utc_offset from change
+    )
+    select days.day, pieces.period
+    from working_hours w,
+         lateral (select first_day + n as day from generate_series(0, end_day - first_day - 1) n) days,
+         lateral (
+             -- What a change cut in two although the clock's time goes on is one again.
+             select unnest(range_agg(tstzrange(piece.opens, piece.closes, '[)'))) as period
+             from (
+                 select greatest(s.begins, (days.day + w.opens - s.utc_offset) at time zone 'UTC') as opens,
+                        least(s.ends, (days.day + w.closes - s.utc_offset) at time zone 'UTC') as closes
+                 from stretch s
+             ) piece
+             where piece.opens < piece.closes
+         ) pieces
+    where w.doctor_id = doctor
+      and w.weekday = extract(isodow from days.day);
+end;
+
+-- The slots that can be booked: of the doctor's own length, from the beginning of a working period on, where nothing is
+-- booked and the doctor is not away. Past ones are among them. A doctor who has left offers none.
+create function free_slots(doctor uuid, first_day date, end_day date)
+returns table (starts_at timestamptz, ends_at timestamptz)
+language sql stable rows 500
+begin atomic
+    with taken as materialized (
+        select range_agg(other.period) as periods
+        from (
+            -- Days begin at most a day before or after those of UTC.
+            select tstzrange(
+                       (first_day - 1)::timestamp at time zone 'UTC', (end_day + 1)::timestamp at time zone 'UTC', '[)'
+                   ) as period
+        ) around,
+        lateral (
+            select tstzrange(a.starts_at, a.ends_at, '[)') as period
+            from appointments a
+            where a.doctor_id = doctor
+              and tstzrange(a.starts_at, a.ends_at, '[)') && around.period
+              and a.status not in ('cancelled', 'no_show')
+            union all
+            select tstzrange(t.starts_at, t.ends_at, '[)')
+            from time_off t
+            where t.doctor_id = doctor
+              and tstzrange(t.starts_at, t.ends_at, '[)') && around.period
+        ) other
+    )
+    select slot.starts_at, slot.starts_at + d.length
+    from (
+             select make_interval(mins => slot_minutes) as length from doctors where id = doctor and active
+         ) d,
+         working_periods(doctor, first_day, end_day) w,
+         generate_series(lower(w.period), upper(w.period) - d.length, d.length) slot (starts_at),
+         taken
+    where not coalesce(taken.periods && tstzrange(slot.starts_at, slot.starts_at + d.length, '[)'), false);
+end;
+
 -- Who changed what and when. The number of the change is part of the key: changes of one appointment wait for each
 -- other at its row, so the numbers have no gap, and the order is right also when clocks are not.
 create table appointment_changes (

@@ -5,6 +5,7 @@ mod booking;
 mod calendar;
 mod changes;
 mod detail;
+mod history;
 mod lists;
 mod status;
 
@@ -15,6 +16,10 @@ use uuid::Uuid;
 pub use booking::{Booking, Draft};
 pub use changes::{Cancellation, Edit, Patch};
 pub use detail::{AppointmentDetail, DoctorName, find};
+pub use history::{
+    DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, HISTORY_DAYS, PATIENT_HISTORY_PAGE,
+    PatientAppointment, PatientHistoryPosition, of_doctor, of_patient,
+};
 pub use lists::{TODAY_PAGE, TodayPosition, UPCOMING_PAGE, UpcomingPosition, today, upcoming};
 pub use status::Status;
 

@@ -169,6 +169,12 @@ pub fn concurrency() -> NonZeroU32 {
         .unwrap_or(NonZeroU32::MIN)
 }
 
+/// Whose days `from` and `to` are where no doctor's clock says: `CLINIC_TIME_ZONE`, an IANA name;
+/// default UTC. The database knows the zones.
+pub fn clinic_time_zone() -> String {
+    variable("CLINIC_TIME_ZONE").unwrap_or_else(|| "UTC".to_owned())
+}
+
 /// Where a verified token says who somebody is and what they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {

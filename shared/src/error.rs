@@ -140,8 +140,9 @@ impl Error {
             }
             _ if code.starts_with("08") => Self::Closed(error.into()),
             // No such database or schema, a setting the server does not know, a table that the
-            // migrations have not made yet, a privilege that is missing.
-            "3D000" | "3F000" | "42704" | "42P01" | "42703" | "42501" => {
+            // migrations have not made yet, a privilege that is missing; a time zone that it does not
+            // know (22023): requests name none.
+            "3D000" | "3F000" | "42704" | "42P01" | "42703" | "42501" | "22023" => {
                 Self::InvalidConfiguration(error.into())
             }
             _ if phase != Phase::Running => Self::InvalidConfiguration(error.into()),

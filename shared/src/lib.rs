@@ -6,7 +6,8 @@
 //! - [`request`]: a request's path, query and body, read and checked; [`page`]: limits and cursors;
 //!   [`range`]: days from and to.
 //! - [`auth`]: who calls, and what they may do.
-//! - [`doctors`], [`appointments`], [`health`]: row types, queries and changes, a file a table.
+//! - [`doctors`], [`appointments`], [`health`]: row types, queries and changes, a file a table;
+//!   [`availability`], [`dashboard`]: what follows from several.
 //! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's
 //!   one pool behind both; [`deadline`]: what bounds them.
 //! - [`answer`]: what goes out; [`error`] and [`refusal`]: what goes wrong, and what the client is
@@ -22,6 +23,7 @@ mod access_log;
 pub mod answer;
 pub mod appointments;
 pub mod auth;
+pub mod availability;
 pub mod budget;
 pub mod clock;
 pub mod config;

@@ -36,17 +36,17 @@ impl Position for TodayPosition {
     const LIST: &'static str = "appointments-today";
 }
 
-/// One row of either list; all but the day is absent where the doctor has no appointment.
-struct Row {
-    allowed: bool,
-    day: Option<NaiveDate>,
-    id: Option<Uuid>,
-    starts_at: Option<DateTime<Utc>>,
-    ends_at: Option<DateTime<Utc>>,
-    status: Option<Status>,
-    reason: Option<String>,
-    patient_id: Option<Uuid>,
-    patient_name: Option<String>,
+/// One row of a doctor's list; all but the day is absent where the doctor has no appointment.
+pub(super) struct Row {
+    pub(super) allowed: bool,
+    pub(super) day: Option<NaiveDate>,
+    pub(super) id: Option<Uuid>,
+    pub(super) starts_at: Option<DateTime<Utc>>,
+    pub(super) ends_at: Option<DateTime<Utc>>,
+    pub(super) status: Option<Status>,
+    pub(super) reason: Option<String>,
+    pub(super) patient_id: Option<Uuid>,
+    pub(super) patient_name: Option<String>,
 }
 
 impl Row {
@@ -189,7 +189,7 @@ pub async fn today(
 }
 
 /// The rows' page. There is at least the doctor's own row, unless there is no such doctor.
-fn page<const MAX: u16, P>(
+pub(super) fn page<const MAX: u16, P>(
     rows: Vec<Row>,
     limit: PageLimit<MAX>,
     position: impl Fn(NaiveDate, &Appointment) -> P,

@@ -1,0 +1,34 @@
+//! `GET /api/doctors/{id}/availability?from=&to=&cursor=`: when a doctor can be visited.
+
+use serde::Deserialize;
+use shared::{
+    answer::Response,
+    auth::Action,
+    availability::{self, SlotPosition},
+    error::Error,
+    page::Cursor,
+    range::DateRange,
+    request::Request,
+};
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::serve(handler)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    from: Option<String>,
+    to: Option<String>,
+    cursor: Option<Cursor<SlotPosition>>,
+}
+
+async fn handler(request: Request) -> Result<Response, Error> {
+    request.caller()?.may(Action::SeeDoctors)?;
+    let doctor = request.path_id("id")?;
+    let query: Query = request.query()?;
+    let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
+    let cursor = query.cursor.as_ref();
+    let page = availability::free(request.reader()?, doctor, range, cursor).await?;
+    request.many(&page)
+}

@@ -1,0 +1,27 @@
+//! `GET /api/doctors/{id}/dashboard?from=&to=`: what became of a doctor's time.
+
+use serde::Deserialize;
+use shared::{
+    answer::Response, auth::Action, dashboard, error::Error, range::DateRange, request::Request,
+};
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::serve(handler)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+async fn handler(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::SeeSchedule)?;
+    let doctor = request.path_id("id")?;
+    let query: Query = request.query()?;
+    let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
+    // Figures, and nobody's name: no access line.
+    request.many(&dashboard::of_doctor(request.reader()?, &access, doctor, range).await?)
+}
