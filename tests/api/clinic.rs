@@ -169,6 +169,27 @@ impl Clinic {
         .expect("visits");
     }
 
+    /// Gives a doctor these hours on every day of the week, in place of others.
+    pub(crate) async fn works(&mut self, doctor: Uuid, hours: &[(&str, &str)]) {
+        sqlx::query("delete from working_hours where doctor_id = $1")
+            .bind(doctor)
+            .execute(&mut self.admin)
+            .await
+            .expect("no hours");
+        let (opens, closes): (Vec<&str>, Vec<&str>) = hours.iter().copied().unzip();
+        sqlx::query(
+            "insert into working_hours (doctor_id, weekday, opens, closes)
+             select $1, weekday, opens::time, closes::time
+             from generate_series(1, 7) weekday, unnest($2::text[], $3::text[]) hours (opens, closes)",
+        )
+        .bind(doctor)
+        .bind(opens)
+        .bind(closes)
+        .execute(&mut self.admin)
+        .await
+        .expect("hours");
+    }
+
     /// Runs one statement as the administrator.
     pub(crate) async fn sql(&mut self, statement: &'static str) {
         sqlx::query(statement)

@@ -6,6 +6,7 @@
 )]
 
 mod authorizer;
+mod availability;
 mod binaries;
 mod bounded_queries;
 mod budget;
@@ -15,11 +16,13 @@ mod clinic;
 mod concurrency;
 mod cors;
 mod credentials;
+mod dashboard;
 mod database;
 mod failures;
 mod faults;
 mod gateway;
 mod guards;
+mod history;
 mod hostile;
 mod issuer;
 mod lambda;

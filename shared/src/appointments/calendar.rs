@@ -102,13 +102,9 @@ pub(super) async fn check(
                      and tstzrange(t.starts_at, t.ends_at, '[)') && tstzrange($2, $3, '[)')
                ) as "away!",
                not exists (
-                   select from working_hours w,
-                        lateral (select ($2 at time zone d.time_zone)::date as day) l
-                   where w.doctor_id = d.id
-                     and w.weekday = extract(isodow from l.day)
-                     and (l.day + w.opens) at time zone d.time_zone <= $2
-                     -- The end of the day, 24:00, is the next one's beginning.
-                     and (l.day + w.closes) at time zone d.time_zone >= $3
+                   select from (select ($2 at time zone d.time_zone)::date as day) l
+                   cross join working_periods(d.id, l.day, l.day + 1) w
+                   where w.period @> tstzrange($2, $3, '[)')
                ) as "outside!",
                o.starts_at as "other_starts_at?", o.ends_at as "other_ends_at?"
         from doctors d
