@@ -69,6 +69,9 @@ create index time_off_by_doctor on time_off using gist (doctor_id, tstzrange(sta
 -- clocks leave out yields nothing, one that they go through twice yields both, and an interval that begins or ends within
 -- such an hour is still right, which the mere conversion of its two ends would not be. Booking, free slots and figures
 -- all ask here, so that they cannot disagree.
+--
+-- At most 366 days. The limits are what there can be at most: without them the planner expects thousands of each, millions
+-- in all, and compiles the statement (JIT), which takes a hundred times as long as running it.
 create function working_periods(doctor uuid, first_day date, end_day date)
 returns table (day date, period tstzrange)
 language sql stable rows 60
@@ -87,21 +90,22 @@ begin atomic
                      (end_day + 2)::timestamp at time zone 'UTC',
                      interval '24 hours'
                  ) g (at)
+            limit 371
         ) daily
         window by_time as (order by at)
     ),
     change as (
         select null::timestamptz as at, (select utc_offset from probe order by at limit 1) as utc_offset
         union all
-        -- Between two probes that differ, the minute in which the clocks change.
+        -- Between two probes that differ, the minute in which the clocks change. Where they do, that is two to four times
+        -- a year.
         select (
                    select min(m.at)
                    from zone, generate_series(p.at, p.next_at, interval '1 minute') m (at)
                    where m.at at time zone zone.time_zone - m.at at time zone 'UTC' = p.next_offset
                ),
                p.next_offset
-        from probe p
-        where p.next_offset <> p.utc_offset
+        from (select * from probe where next_offset <> utc_offset order by at limit 10) p
     ),
     -- From one change to the next a clock's time is a moment, and the other way round.
     stretch as materialized (
@@ -109,7 +113,7 @@ begin atomic
     )
     select days.day, pieces.period
     from working_hours w,
-         lateral (select first_day + n as day from generate_series(0, end_day - first_day - 1) n) days,
+         lateral (select first_day + n as day from generate_series(0, end_day - first_day - 1) n limit 366) days,
          lateral (
              -- What a change cut in two although the clock's time goes on is one again.
              select unnest(range_agg(tstzrange(piece.opens, piece.closes, '[)'))) as period
@@ -119,6 +123,7 @@ begin atomic
                  from stretch s
              ) piece
              where piece.opens < piece.closes
+             limit 4
          ) pieces
     where w.doctor_id = doctor
       and w.weekday = extract(isodow from days.day);
@@ -156,7 +161,12 @@ begin atomic
              select make_interval(mins => slot_minutes) as length from doctors where id = doctor and active
          ) d,
          working_periods(doctor, first_day, end_day) w,
-         generate_series(lower(w.period), upper(w.period) - d.length, d.length) slot (starts_at),
+         lateral (
+             -- Of five minutes in the longest day.
+             select starts_at
+             from generate_series(lower(w.period), upper(w.period) - d.length, d.length) starts_at
+             limit 300
+         ) slot,
          taken
     where not coalesce(taken.periods && tstzrange(slot.starts_at, slot.starts_at + d.length, '[)'), false);
 end;

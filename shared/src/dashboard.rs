@@ -155,7 +155,8 @@ pub async fn of_doctor(
             from visit
             group by grouping sets ((), (date), (hour))
         ),
-        calendar as (
+        -- Once, not once for each figure.
+        calendar as materialized (
             select (select range_agg(w.period) from working_periods(d.id, $2, $3) w) as working,
                    coalesce((
                        select range_agg(tstzrange(t.starts_at, t.ends_at, '[)'))

@@ -30,6 +30,7 @@ mod lifecycle;
 mod managed;
 mod manifest;
 mod paging;
+mod plans;
 mod pool;
 mod pooler;
 mod probe;

@@ -147,13 +147,16 @@ async fn a_session_long_idle_is_asked_for_a_sign_of_life_and_a_busy_one_is_not()
             "scheduled",
         )
         .await;
-    for list in ["upcoming", "today"] {
-        let known = format!("/api/doctors/{doctor}/appointments/{list}");
+    for read in [
+        "appointments/upcoming",
+        "appointments/today",
+        "appointments?from=2026-01-01&to=2027-01-01",
+        "availability?from=2032-01-01&to=2032-02-01",
+        "dashboard?from=2026-01-01&to=2027-01-01",
+    ] {
+        let known = format!("/api/doctors/{doctor}/{read}");
         assert_eq!(clinic.get(&known).await.status, 200);
-        for path in [
-            known,
-            format!("/api/doctors/{}/appointments/{list}", Uuid::new_v4()),
-        ] {
+        for path in [known, format!("/api/doctors/{}/{read}", Uuid::new_v4())] {
             let before = proxy.round_trips();
             clinic.get(&path).await;
             assert_eq!(proxy.round_trips() - before, 1, "{path}");

@@ -95,6 +95,19 @@ async fn visits_keep_to_the_doctors_hours_on_both_sides_of_a_clock_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn visits_of_a_weekday_lie_within_the_doctors_working_hours() {
+    let (_database, mut clinic) = filled(9, NOW).await;
+    let outside = "select count(*) from appointments a join doctors d on d.id = doctor_id,
+        lateral (select starts_at at time zone time_zone as starts, ends_at at time zone time_zone as ends) l
+        where extract(isodow from starts) < 6 and not exists (
+            select from working_hours w where w.doctor_id = d.id and w.weekday = extract(isodow from starts)
+              and w.opens <= starts::time and w.closes >= ends::time)";
+    assert_eq!(number(&mut clinic, outside).await, 0);
+    let weeks = "select count(distinct doctor_id) from working_hours";
+    assert_eq!(number(&mut clinic, weeks).await, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_became_of_a_visit_fits_its_time() {
     let (_database, mut clinic) = filled(2, NOW).await;
     let shares = "select count(*) filter (where ends_at <= $1),

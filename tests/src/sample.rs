@@ -122,6 +122,11 @@ pub async fn generate(
         copy.row(|row| doctor.write(row));
     }
     let doctors_sent = copy.finish().await?;
+    let mut copy = Copy::begin(&mut transaction, people::Doctor::COPY_HOURS).await?;
+    for doctor in &doctors {
+        doctor.write_hours(|write| copy.row(|row| write(row)));
+    }
+    copy.finish().await?;
 
     let patients = people::patients(extent.patients, now, &mut rng);
     let mut copy = Copy::begin(&mut transaction, people::Patient::COPY).await?;
@@ -147,7 +152,7 @@ pub async fn generate(
     transaction.commit().await?;
 
     // Without it the planner takes the tables for empty until autovacuum comes by.
-    sqlx::raw_sql("analyze doctors, patients, appointments")
+    sqlx::raw_sql("analyze doctors, working_hours, patients, appointments")
         .execute(connection)
         .await?;
     Ok(Summary::Generated {

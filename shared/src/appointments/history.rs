@@ -82,17 +82,15 @@ pub async fn of_doctor(
         select d.allowed as "allowed!", null::date as day,
                a.id as "id?", a.starts_at as "starts_at?", a.ends_at as "ends_at?",
                a.status as "status?: Status", a.reason as "reason?",
-               a.patient_id as "patient_id?", a.patient_name as "patient_name?"
+               a.patient_id as "patient_id?", p.full_name as "patient_name?"
         from (
             select id, time_zone, coalesce($8 or subject = $9, false) as allowed
             from doctors
             where id = $1
         ) d
         left join lateral (
-            select a.id, a.starts_at, a.ends_at, a.status, a.reason,
-                   p.id as patient_id, p.full_name as patient_name
+            select a.id, a.starts_at, a.ends_at, a.status, a.reason, a.patient_id
             from appointments a
-            join patients p on p.id = a.patient_id
             where d.allowed
               and a.doctor_id = d.id
               and a.starts_at >= ($2::date - 1)::timestamp at time zone d.time_zone
@@ -104,6 +102,8 @@ pub async fn of_doctor(
             order by a.starts_at, a.id
             limit $7
         ) a on true
+        -- Behind the limit: no name is looked up that is not shown.
+        left join patients p on p.id = a.patient_id
         order by a.starts_at, a.id
         limit $7
         "#,

@@ -93,14 +93,18 @@ impl Hours {
         }
     }
 
-    /// Cuts a day into visits, one after the other, with lunch left free.
-    pub(super) fn blocks(&self, rng: &mut ChaCha8Rng) -> Vec<Block> {
-        let halves = [
+    /// When the doctor works before and after lunch.
+    pub(super) fn halves(&self) -> [(u32, u32); 2] {
+        [
             (self.opens, self.lunch),
             (self.lunch + LUNCH_MINUTES, self.closes),
-        ];
+        ]
+    }
+
+    /// Cuts a day into visits, one after the other, with lunch left free.
+    pub(super) fn blocks(&self, rng: &mut ChaCha8Rng) -> Vec<Block> {
         let mut blocks = Vec::new();
-        for (mut starts, end) in halves {
+        for (mut starts, end) in self.halves() {
             loop {
                 let ends = starts + one_of(&LENGTHS, rng);
                 if ends > end {

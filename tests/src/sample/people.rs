@@ -47,6 +47,26 @@ impl Doctor {
         row.plain(self.active);
         row.plain(&self.subject);
     }
+
+    pub(super) const COPY_HOURS: &'static str =
+        "copy working_hours (doctor_id, weekday, opens, closes) from stdin";
+
+    /// The doctor's week, a row for each half of a day, for [`Doctor::COPY_HOURS`]: Monday to Friday,
+    /// and every day for the first doctor, who is always on duty.
+    pub(super) fn write_hours(&self, mut row: impl FnMut(&dyn Fn(&mut Row<'_>))) {
+        let days = if self.id == FIRST_DOCTOR { 7 } else { 5 };
+        for weekday in 1..=days {
+            for (opens, closes) in self.hours.halves() {
+                row(&|row| {
+                    row.plain(self.id);
+                    row.plain(weekday);
+                    for minute in [opens, closes] {
+                        row.plain(format_args!("{:02}:{:02}", minute / 60, minute % 60));
+                    }
+                });
+            }
+        }
+    }
 }
 
 /// Every zone and every script occurs, from the second doctor on in turns of different length.
