@@ -28,6 +28,7 @@ pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod dashboard;
 pub mod database_url;
 pub mod deadline;
 pub mod doctors;

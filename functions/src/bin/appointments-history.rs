@@ -45,7 +45,7 @@ async fn of_doctor(request: Request) -> Result<Response, Error> {
     let query: DoctorQuery = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
     let page = appointments::of_doctor(
-        request.reader()?,
+        request.reader().await?,
         &access,
         doctor,
         range,
@@ -74,7 +74,7 @@ async fn of_patient(request: Request) -> Result<Response, Error> {
     let query: PatientQuery = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
     let page = appointments::of_patient(
-        request.reader()?,
+        request.reader().await?,
         &access,
         patient,
         range,

@@ -29,6 +29,6 @@ async fn handler(request: Request) -> Result<Response, Error> {
     let query: Query = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
     let cursor = query.cursor.as_ref();
-    let page = availability::free(request.reader()?, doctor, range, cursor).await?;
+    let page = availability::free(request.reader().await?, doctor, range, cursor).await?;
     request.many(&page)
 }

@@ -23,5 +23,5 @@ async fn handler(request: Request) -> Result<Response, Error> {
     let query: Query = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
     // Figures, and nobody's name: no access line.
-    request.many(&dashboard::of_doctor(request.reader()?, &access, doctor, range).await?)
+    request.many(&dashboard::of_doctor(request.reader().await?, &access, doctor, range).await?)
 }
