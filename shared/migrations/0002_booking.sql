@@ -196,7 +196,7 @@ create table idempotency_keys (
     subject text not null,
     route text not null,
     key text not null,
-    -- SHA-256 of the request's body: the same key with another body is a mistake.
+    -- SHA-256 of the request's path and body: the same key with another request is a mistake.
     fingerprint bytea not null,
     status smallint not null,
     -- Location and the like, as pairs of name and value.

@@ -66,6 +66,29 @@ impl Answer {
         Ok(answer)
     }
 
+    /// The answer that shows nothing.
+    pub fn empty(status: StatusCode) -> Self {
+        Self {
+            status: status.as_u16(),
+            headers: Vec::new(),
+            body: String::new(),
+            patients: Vec::new(),
+            replayed: false,
+        }
+    }
+
+    /// The same with another thing's entity tag: that of what was changed, where more is shown.
+    ///
+    /// # Errors
+    /// As for [`Answer::showing`].
+    pub fn tagged_as(mut self, value: &impl Serialize) -> Result<Self, Error> {
+        let tag = strong_tag(value)?;
+        self.headers
+            .retain(|(name, _)| name != header::ETAG.as_str());
+        self.headers.push((header::ETAG.to_string(), tag));
+        Ok(self)
+    }
+
     /// The answer on the wire.
     ///
     /// # Errors
@@ -137,13 +160,17 @@ fn shown(request: &HeaderMap, body: String, tag: &str) -> Result<Response, Error
 /// # Errors
 /// [`Refusal::PreconditionFailed`] where it has seen something else.
 pub fn check_precondition(if_match: &IfMatch, current: &impl Serialize) -> Result<(), Error> {
-    let tag = format!("\"{}\"", digest(&json(current)?));
+    let tag = strong_tag(current)?;
     let etag: ETag = tag.parse().map_err(|_| Error::Unexpected(tag.into()))?;
     if if_match.precondition_passes(&etag) {
         Ok(())
     } else {
         Err(Refusal::PreconditionFailed.into())
     }
+}
+
+fn strong_tag(value: &impl Serialize) -> Result<String, Error> {
+    Ok(format!("\"{}\"", digest(&json(value)?)))
 }
 
 fn json(value: &impl Serialize) -> Result<String, Error> {

@@ -29,8 +29,22 @@ pub struct Key {
     pub subject: String,
     /// The route's key, such as `POST /api/appointments`.
     pub route: String,
+    /// The request's path: two doctors' time off are two things, also where both begin alike.
+    pub path: String,
     /// The request's body, as it came.
     pub body: Vec<u8>,
+}
+
+impl Key {
+    /// What tells the same request from another one with the same key.
+    fn fingerprint(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(&self.path);
+        // No path holds a line feed, so that no other path and body make the same text.
+        hasher.update("\n");
+        hasher.update(&self.body);
+        hasher.finalize().into()
+    }
 }
 
 /// A change that is made once for each key.
@@ -61,7 +75,7 @@ impl<C: Change<Outcome = Answer>> Change for Once<'_, C> {
 /// Makes the key this transaction's. Waits for another one that has it and is not over, until the
 /// lock time-out; false where that one did the work.
 async fn claim(db: &mut Transaction, key: &Key) -> Result<bool, Error> {
-    let fingerprint = Sha256::digest(&key.body);
+    let fingerprint = key.fingerprint();
     let claimed = sqlx::query_scalar!(
         r#"
         insert into idempotency_keys as k (subject, route, key, fingerprint, status, headers, body, patients)
@@ -102,7 +116,7 @@ async fn replay(db: &mut Transaction, key: &Key) -> Result<Answer, Error> {
     )
     .fetch_one(db)
     .await?;
-    if stored.fingerprint != Sha256::digest(&key.body).as_slice() {
+    if stored.fingerprint != key.fingerprint() {
         return Err(Refusal::KeyReused.into());
     }
     Ok(Answer {

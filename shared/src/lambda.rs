@@ -15,6 +15,7 @@ use crate::{
     config::{self, Claims, Function},
     deadline::Deadline,
     error::Error,
+    invocation::Invocation,
     pool::POOL,
     request::Request,
 };
@@ -33,17 +34,15 @@ where
     let function = Arc::new(Function::from_env());
     let claims = Arc::new(Claims::from_env());
     runtime()?.block_on(async {
-        if config::graceful_shutdown() {
-            // Without a registered extension Lambda sends no SIGTERM.
-            spawn_graceful_shutdown_handler(|| POOL.close()).await;
-        }
+        close_at_the_end().await;
         let answer = move |http: lambda_http::Request| {
             let function = Arc::clone(&function);
             let claims = Arc::clone(&claims);
             async move {
                 let context = http.lambda_context();
                 let deadline = Deadline::of_invocation(context.deadline());
-                let request = Request::new(http, deadline, function, claims, &POOL);
+                let invocation = Invocation::new(deadline, function, &POOL);
+                let request = Request::new(http, invocation, claims);
                 let response = handler(request).await.unwrap_or_else(|error| {
                     error.log(&context.request_id);
                     error.response(&context.request_id)
@@ -99,21 +98,37 @@ fn disarm(request: &mut LambdaRequest) {
 /// Where Lambda's runtime API fails for good.
 pub fn serve_event<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
 where
-    H: Fn() -> F + Copy,
+    H: Fn(Invocation) -> F + Copy,
     F: Future<Output = Result<Value, Error>>,
 {
     log_to_stdout();
-    runtime()?.block_on(lambda_runtime::run(service_fn(
-        move |event: LambdaEvent<Value>| async move {
-            handler().await.map_err(|error| {
+    let function = Arc::new(Function::from_env());
+    let handle = move |event: LambdaEvent<Value>| {
+        let function = Arc::clone(&function);
+        async move {
+            let deadline = Deadline::of_invocation(event.context.deadline());
+            let invocation = Invocation::new(deadline, function, &POOL);
+            handler(invocation).await.map_err(|error| {
                 error.log(&event.context.request_id);
                 lambda_runtime::Diagnostic {
                     error_type: error.class().to_owned(),
                     error_message: error.explanation(),
                 }
             })
-        },
-    )))
+        }
+    };
+    runtime()?.block_on(async {
+        close_at_the_end().await;
+        lambda_runtime::run(service_fn(handle)).await
+    })
+}
+
+/// Lets the pool say goodbye to the server when Lambda ends the process.
+async fn close_at_the_end() {
+    if config::graceful_shutdown() {
+        // Without a registered extension Lambda sends no SIGTERM.
+        spawn_graceful_shutdown_handler(|| POOL.close()).await;
+    }
 }
 
 /// One thread where one invocation runs at a time: a second one would only be waited for. More

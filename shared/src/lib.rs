@@ -3,11 +3,12 @@
 //! A request flows through these modules from top to bottom:
 //!
 //! - [`lambda`]: `serve`, the runtime around a handler.
+//! - [`invocation`]: its deadline, and the way to the database.
 //! - [`request`]: a request's path, query and body, read and checked; [`page`]: limits and cursors;
 //!   [`range`]: days from and to.
 //! - [`auth`]: who calls, and what they may do.
-//! - [`doctors`], [`appointments`], [`health`]: row types, queries and changes, a file a table;
-//!   [`availability`], [`dashboard`]: what follows from several.
+//! - [`doctors`], [`patients`], [`appointments`], [`health`]: row types, queries and changes, a file
+//!   a table; [`availability`], [`dashboard`]: what follows from several.
 //! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's
 //!   one pool behind both; [`deadline`]: what bounds them.
 //! - [`answer`]: what goes out; [`error`] and [`refusal`]: what goes wrong, and what the client is
@@ -35,10 +36,13 @@ pub mod doctors;
 pub mod error;
 pub mod health;
 pub mod idempotency;
+pub mod invocation;
 pub mod lambda;
 pub mod lease;
 pub mod migrations;
 pub mod page;
+mod patch;
+pub mod patients;
 pub mod pool;
 pub mod range;
 pub mod reader;

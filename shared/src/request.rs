@@ -14,11 +14,11 @@ use crate::{
     access_log,
     answer::{self, Answer, Response},
     auth::Caller,
-    config::{Claims, Function},
-    deadline::Deadline,
+    config::Claims,
     error::Error,
     idempotency::{Key, MAX_KEY, Once},
-    pool::{LazyPool, Pool, Statistics},
+    invocation::Invocation,
+    pool::Statistics,
     reader::Reader,
     refusal::Refusal,
     transaction::Change,
@@ -28,26 +28,20 @@ use crate::{
 #[derive(Debug)]
 pub struct Request {
     http: lambda_http::Request,
-    deadline: Deadline,
-    function: Arc<Function>,
+    invocation: Invocation,
     claims: Arc<Claims>,
-    pool: &'static LazyPool,
 }
 
 impl Request {
     pub(crate) fn new(
         http: lambda_http::Request,
-        deadline: Deadline,
-        function: Arc<Function>,
+        invocation: Invocation,
         claims: Arc<Claims>,
-        pool: &'static LazyPool,
     ) -> Self {
         Self {
             http,
-            deadline,
-            function,
+            invocation,
             claims,
-            pool,
         }
     }
 
@@ -179,6 +173,10 @@ impl Request {
             key: key.to_owned(),
             subject: caller.subject().to_owned(),
             route: self.route().to_owned(),
+            path: self
+                .context()
+                .and_then(|context| context.http.path.clone())
+                .unwrap_or_default(),
             body: self.http.body().as_ref().to_vec(),
         }))
     }
@@ -189,7 +187,7 @@ impl Request {
     /// [`Error::InvalidConfiguration`] where the pool cannot be made, and
     /// [`Error::CredentialsUnavailable`] where what it logs in with cannot be fetched.
     pub async fn reader(&self) -> Result<Reader, Error> {
-        Ok(Reader::new(self.pool().await?, self.deadline))
+        self.invocation.reader().await
     }
 
     /// Makes a change in one transaction, within the invocation's deadline.
@@ -197,7 +195,7 @@ impl Request {
     /// # Errors
     /// The change's own, and any of [`Error`]'s database classes.
     pub async fn write<C: Change>(&self, change: &C) -> Result<C::Outcome, Error> {
-        self.pool().await?.write(self.deadline, change).await
+        self.invocation.write(change).await
     }
 
     /// Makes a change, or, where the caller made it before with the same Idempotency-Key, gives the
@@ -244,11 +242,7 @@ impl Request {
     /// # Errors
     /// Those of [`Request::reader`].
     pub async fn pool_statistics(&self) -> Result<Statistics, Error> {
-        Ok(self.pool().await?.statistics())
-    }
-
-    async fn pool(&self) -> Result<&'static Pool, Error> {
-        self.pool.get(&self.function, self.deadline).await
+        self.invocation.pool_statistics().await
     }
 }
 

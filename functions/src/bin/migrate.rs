@@ -2,13 +2,13 @@
 //! payload; answers with the schema's version.
 
 use serde_json::{Value, json};
-use shared::{credentials, error::Error, migrations, roles};
+use shared::{credentials, error::Error, invocation::Invocation, migrations, roles};
 
 fn main() -> Result<(), lambda_runtime::Error> {
     shared::lambda::serve_event(handler)
 }
 
-async fn handler() -> Result<Value, Error> {
+async fn handler(_: Invocation) -> Result<Value, Error> {
     let config = credentials::migration().await?;
     let version = migrations::run(&config.owner).await?;
     roles::set_up(&config).await?;

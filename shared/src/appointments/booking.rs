@@ -9,12 +9,13 @@ use uuid::Uuid;
 use super::{
     Status,
     audit::{self, Done},
-    calendar::{self, LockedDoctor, Period},
+    calendar::{self, Period},
     detail::find,
 };
 use crate::{
     answer::Answer,
     auth::Access,
+    doctors::{self, LockedDoctor},
     error::Error,
     refusal::Refusal,
     text::Text,
@@ -58,7 +59,7 @@ impl Change for Booking<'_> {
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { draft, access, .. } = self;
         let period = Period::new(draft.starts_at, draft.ends_at)?;
-        let doctor = calendar::lock(&mut *db, draft.doctor_id).await?;
+        let doctor = doctors::lock(&mut *db, draft.doctor_id).await?;
         let patient = find_patient(&mut *db, draft).await?;
         let doctor = self.permit(doctor, patient)?;
         calendar::check(&mut *db, doctor.id, period, None, draft.override_hours).await?;

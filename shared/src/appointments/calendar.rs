@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::{error::Error, refusal::Refusal};
+use crate::{doctors::LockedDoctor, error::Error, refusal::Refusal};
 
 /// The longest appointment, in hours.
 const LONGEST_HOURS: i64 = 24;
@@ -41,7 +41,7 @@ impl Period {
     }
 }
 
-/// The doctor of an appointment, with their row locked; see [`lock`].
+/// The doctor of an appointment, with their row locked; see [`crate::doctors::lock`].
 pub(super) async fn lock_of(
     db: impl PgExecutor<'_>,
     appointment: Uuid,
@@ -57,29 +57,6 @@ pub(super) async fn lock_of(
     )
     .fetch_optional(db)
     .await
-}
-
-/// The doctor's row, locked until the transaction ends. Whoever changes the calendar does this
-/// first, so that changes wait for each other in the order they came, and never for each other in a
-/// circle, as two inserts against an exclusion constraint may.
-pub(super) async fn lock(
-    db: impl PgExecutor<'_>,
-    doctor: Uuid,
-) -> sqlx::Result<Option<LockedDoctor>> {
-    sqlx::query_as!(
-        LockedDoctor,
-        "select id, active, subject from doctors where id = $1 limit 1 for no key update",
-        doctor
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// What the lock's holder learns about the doctor.
-pub(super) struct LockedDoctor {
-    pub(super) id: Uuid,
-    pub(super) active: bool,
-    pub(super) subject: Option<String>,
 }
 
 /// Checks a period against the doctor's other appointments and, unless they are overridden, against

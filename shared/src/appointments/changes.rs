@@ -11,12 +11,13 @@ use uuid::Uuid;
 use super::{
     AppointmentDetail, Status,
     audit::{self, Done},
-    calendar::{self, LockedDoctor, Period},
+    calendar::{self, Period},
     detail::find,
 };
 use crate::{
     answer::{Answer, check_precondition},
     auth::{Access, Action, Caller},
+    doctors::LockedDoctor,
     error::Error,
     refusal::Refusal,
     text::Text,

@@ -314,3 +314,16 @@ fn a_secret_parameter_is_in_no_message() {
         "{said}"
     );
 }
+
+#[test]
+fn a_schedule_is_an_event_and_no_route() {
+    let visits = function(
+        "{ Events: {
+             Hourly: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 hour) } },
+             Daily: { Type: Schedule, Properties: { Schedule: rate(1 day), Input: '{}' } },
+             Get: { Type: HttpApi, Properties: { Method: get, Path: /visits } } } }",
+    );
+    let routes = visits.routes.expect("routes");
+    assert_eq!(routes.len(), 1);
+    assert_eq!(routes[0].key(), "GET /visits");
+}

@@ -1,0 +1,71 @@
+//! One doctor and the frame of their calendar: `GET /api/doctors/{id}`,
+//! `PUT /api/doctors/{id}/working-hours`, `POST /api/doctors/{id}/time-off`,
+//! `DELETE /api/doctors/{id}/time-off/{timeOffId}`.
+
+use shared::{
+    answer::Response,
+    auth::Action,
+    doctors::{self, Absence, NewWeek, Removal, TimeOffDraft, Week},
+    error::Error,
+    request::Request,
+};
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::serve(handler)
+}
+
+async fn handler(request: Request) -> Result<Response, Error> {
+    match request.route() {
+        "GET /api/doctors/{id}" => see(request).await,
+        "PUT /api/doctors/{id}/working-hours" => change_week(request).await,
+        "POST /api/doctors/{id}/time-off" => add_time_off(request).await,
+        "DELETE /api/doctors/{id}/time-off/{timeOffId}" => remove_time_off(request).await,
+        _ => Err(Error::NotFound("route")),
+    }
+}
+
+async fn see(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    caller.may(Action::SeeDoctors)?;
+    let absences = caller.access(Action::ChangeFrame);
+    let id = request.path_id("id")?;
+    let doctor = doctors::find(request.reader().await?, absences.as_ref(), id).await?;
+    request.one(&doctor.ok_or(Error::NotFound("doctor"))?)
+}
+
+async fn change_week(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::ChangeFrame)?;
+    let week = Week {
+        doctor: request.path_id("id")?,
+        new: &request.body::<NewWeek>()?,
+        if_match: &request.if_match()?,
+        access,
+    };
+    let answer = request.write(&week).await?;
+    request.answer(&caller, answer)
+}
+
+async fn add_time_off(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::ChangeFrame)?;
+    let absence = Absence {
+        doctor: request.path_id("id")?,
+        draft: &request.body::<TimeOffDraft>()?,
+        access,
+    };
+    let answer = request.write_once(&caller, &absence).await?;
+    request.answer(&caller, answer)
+}
+
+async fn remove_time_off(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::ChangeFrame)?;
+    let removal = Removal {
+        doctor: request.path_id("id")?,
+        time_off: request.path_id("timeOffId")?,
+        access,
+    };
+    let answer = request.write(&removal).await?;
+    request.answer(&caller, answer)
+}

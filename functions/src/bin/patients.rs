@@ -1,0 +1,82 @@
+//! Patients and their records: `GET /api/patients?q=&limit=&cursor=`, `POST /api/patients`, `GET` and
+//! `PATCH /api/patients/{id}`.
+
+use serde::Deserialize;
+use shared::{
+    answer::Response,
+    auth::Action,
+    error::Error,
+    page::{Cursor, PageLimit},
+    patients::{
+        self, Correction, Draft, PATIENTS_PAGE, Patch, PatientPosition, Registration, SearchTerm,
+    },
+    request::Request,
+};
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::serve(handler)
+}
+
+async fn handler(request: Request) -> Result<Response, Error> {
+    match request.route() {
+        "GET /api/patients" => search(request).await,
+        "POST /api/patients" => register(request).await,
+        "GET /api/patients/{id}" => see(request).await,
+        "PATCH /api/patients/{id}" => correct(request).await,
+        _ => Err(Error::NotFound("route")),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    q: Option<String>,
+    limit: Option<PageLimit<PATIENTS_PAGE>>,
+    cursor: Option<Cursor<PatientPosition>>,
+}
+
+async fn search(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    caller.may(Action::SearchPatients)?;
+    let query: Query = request.query()?;
+    let term = SearchTerm::new(query.q.as_deref())?;
+    let limit = query.limit.unwrap_or_default();
+    let page =
+        patients::search(request.reader().await?, &term, limit, query.cursor.as_ref()).await?;
+    request.log_access(&caller, page.data.iter().map(|patient| patient.id));
+    request.many(&page)
+}
+
+async fn register(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::KeepPatients)?;
+    let registration = Registration {
+        draft: &request.body::<Draft>()?,
+        access,
+    };
+    let answer = request.write_once(&caller, &registration).await?;
+    request.answer(&caller, answer)
+}
+
+async fn see(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::SeePatient)?;
+    let id = request.path_id("id")?;
+    let patient = patients::find(request.reader().await?, &access, id).await?;
+    let patient = patient.ok_or(Error::NotFound("patient"))?;
+    request.log_access(&caller, [patient.id]);
+    request.one(&patient)
+}
+
+async fn correct(request: Request) -> Result<Response, Error> {
+    let caller = request.caller()?;
+    let access = caller.may(Action::KeepPatients)?;
+    let correction = Correction {
+        patient: request.path_id("id")?,
+        patch: &request.body::<Patch>()?,
+        if_match: &request.if_match()?,
+        access,
+    };
+    let answer = request.write(&correction).await?;
+    request.answer(&caller, answer)
+}

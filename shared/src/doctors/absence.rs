@@ -1,0 +1,161 @@
+//! When a doctor is away although the week says otherwise.
+
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use lambda_http::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{
+    lock::lock_frame,
+    outside::{self, Outside},
+};
+use crate::{
+    answer::Answer,
+    auth::Access,
+    error::Error,
+    text::Text,
+    transaction::{Change, Transaction},
+};
+
+/// The longest absence, in days: some five years. Longer ones are slips of the pen.
+const LONGEST_DAYS: i64 = 1830;
+/// The years in which absences may begin.
+const YEARS: std::ops::RangeInclusive<i32> = 1900..=2199;
+
+/// One absence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeOff {
+    /// The absence's id.
+    pub id: Uuid,
+    /// When it begins.
+    pub starts_at: DateTime<Utc>,
+    /// When it is over; this moment no longer belongs to it.
+    pub ends_at: DateTime<Utc>,
+    /// Why, for staff and the doctor.
+    pub reason: String,
+}
+
+/// A new one, as clients write it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimeOffDraft {
+    /// When it begins.
+    pub starts_at: DateTime<Utc>,
+    /// When it is over; at most 1830 days later.
+    pub ends_at: DateTime<Utc>,
+    /// Why; at most 500 characters.
+    #[serde(default)]
+    pub reason: Text<0, 500>,
+}
+
+/// A new absence by somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Absence<'a> {
+    /// Whose.
+    pub doctor: Uuid,
+    /// When and why.
+    pub draft: &'a TimeOffDraft,
+    /// Whose frame they may change.
+    pub access: Access<'a>,
+}
+
+/// The end of an absence that was not to be, by somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Removal<'a> {
+    /// Whose.
+    pub doctor: Uuid,
+    /// Which.
+    pub time_off: Uuid,
+    /// Whose frame they may change.
+    pub access: Access<'a>,
+}
+
+/// The absence, and whom to call.
+#[derive(Serialize)]
+struct Added<'a> {
+    #[serde(flatten)]
+    time_off: &'a TimeOff,
+    #[serde(flatten)]
+    outside: &'a Outside,
+}
+
+impl Change for Absence<'_> {
+    type Outcome = Answer;
+
+    async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
+        let Self { doctor, draft, .. } = *self;
+        check(draft)?;
+        lock_frame(&mut *db, &self.access, doctor).await?;
+        let time_off = insert(&mut *db, doctor, draft).await?;
+        let outside = outside::in_an_absence(&mut *db, doctor, time_off.id).await?;
+        let added = Added {
+            time_off: &time_off,
+            outside: &outside,
+        };
+        let location = format!("/api/doctors/{doctor}/time-off/{}", time_off.id);
+        Answer::created(location, &added, outside.patients())
+    }
+}
+
+impl Change for Removal<'_> {
+    type Outcome = Answer;
+
+    async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
+        lock_frame(&mut *db, &self.access, self.doctor).await?;
+        if delete(&mut *db, self.doctor, self.time_off).await? {
+            Ok(Answer::empty(StatusCode::NO_CONTENT))
+        } else {
+            Err(Error::NotFound("time off"))
+        }
+    }
+}
+
+fn check(draft: &TimeOffDraft) -> Result<(), Error> {
+    let length = draft.ends_at.signed_duration_since(draft.starts_at);
+    if length <= TimeDelta::zero() || length > TimeDelta::days(LONGEST_DAYS) {
+        return Err(Error::BadRequest(format!(
+            "endsAt must be after startsAt, and at most {LONGEST_DAYS} days after it"
+        )));
+    }
+    if YEARS.contains(&draft.starts_at.year()) {
+        Ok(())
+    } else {
+        let (first, last) = (YEARS.start(), YEARS.end());
+        Err(Error::BadRequest(format!(
+            "startsAt must lie in the years {first} to {last}"
+        )))
+    }
+}
+
+async fn insert(
+    db: impl PgExecutor<'_>,
+    doctor: Uuid,
+    draft: &TimeOffDraft,
+) -> sqlx::Result<TimeOff> {
+    sqlx::query_as!(
+        TimeOff,
+        "insert into time_off (doctor_id, starts_at, ends_at, reason)
+         values ($1, $2, $3, $4)
+         returning id, starts_at, ends_at, reason",
+        doctor,
+        draft.starts_at,
+        draft.ends_at,
+        draft.reason.as_str(),
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// False where the doctor has none with this id.
+async fn delete(db: impl PgExecutor<'_>, doctor: Uuid, time_off: Uuid) -> sqlx::Result<bool> {
+    let deleted = sqlx::query!(
+        "delete from time_off where id = $1 and doctor_id = $2",
+        time_off,
+        doctor
+    )
+    .execute(db)
+    .await?;
+    Ok(deleted.rows_affected() > 0)
+}

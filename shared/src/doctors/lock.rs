@@ -1,0 +1,48 @@
+//! A doctor's row, locked: how changes of a calendar wait for each other.
+
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use crate::{auth::Access, error::Error};
+
+/// What the lock's holder learns about the doctor.
+pub(crate) struct LockedDoctor {
+    pub(crate) id: Uuid,
+    pub(crate) active: bool,
+    pub(crate) subject: Option<String>,
+}
+
+/// The doctor's row, locked until the transaction ends. Whoever changes the calendar or its frame
+/// does this first, so that changes wait for each other in the order they came, and never for each
+/// other in a circle, as two inserts against an exclusion constraint may.
+pub(crate) async fn lock(
+    db: impl PgExecutor<'_>,
+    doctor: Uuid,
+) -> sqlx::Result<Option<LockedDoctor>> {
+    sqlx::query_as!(
+        LockedDoctor,
+        "select id, active, subject from doctors where id = $1 limit 1 for no key update",
+        doctor
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The same for whoever changes the frame.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a doctor, [`Error::Forbidden`] where the frame is another
+/// doctor's, and the driver's.
+pub(super) async fn lock_frame(
+    db: impl PgExecutor<'_>,
+    access: &Access<'_>,
+    doctor: Uuid,
+) -> Result<LockedDoctor, Error> {
+    let doctor = lock(db, doctor).await?.ok_or(Error::NotFound("doctor"))?;
+    let own = access.doctor.is_some() && access.doctor == doctor.subject.as_deref();
+    if access.all || own {
+        Ok(doctor)
+    } else {
+        Err(Error::Forbidden)
+    }
+}

@@ -1,0 +1,136 @@
+//! Appointments that a change of the frame leaves outside it. The change is made all the same: it
+//! says whom to call, and whether to move anything is for people to decide.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use crate::appointments::{PatientName, Status};
+
+/// The most appointments that a change lists.
+pub const OUTSIDE_SHOWN: usize = 200;
+
+/// A live appointment to come, outside the frame.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutsideAppointment {
+    /// The appointment's id.
+    pub id: Uuid,
+    /// When it begins.
+    pub starts_at: DateTime<Utc>,
+    /// When it is over.
+    pub ends_at: DateTime<Utc>,
+    /// Where it stands.
+    pub status: Status,
+    /// Who comes.
+    pub patient: PatientName,
+}
+
+/// Some of them, by their beginning.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Outside {
+    /// The first ones.
+    outside: Vec<OutsideAppointment>,
+    /// Whether there are more.
+    outside_has_more: bool,
+}
+
+impl Outside {
+    fn new(rows: Vec<Row>) -> Self {
+        let appointments = rows.into_iter().map(|row| OutsideAppointment {
+            id: row.id,
+            starts_at: row.starts_at,
+            ends_at: row.ends_at,
+            status: row.status,
+            patient: PatientName {
+                id: row.patient_id,
+                full_name: row.patient_name,
+            },
+        });
+        let mut outside: Vec<OutsideAppointment> = appointments.collect();
+        let outside_has_more = outside.len() > OUTSIDE_SHOWN;
+        outside.truncate(OUTSIDE_SHOWN);
+        Self {
+            outside,
+            outside_has_more,
+        }
+    }
+
+    /// Whose data this is.
+    pub(super) fn patients(&self) -> Vec<Uuid> {
+        self.outside.iter().map(|visit| visit.patient.id).collect()
+    }
+}
+
+struct Row {
+    id: Uuid,
+    starts_at: DateTime<Utc>,
+    ends_at: DateTime<Utc>,
+    status: Status,
+    patient_id: Uuid,
+    patient_name: String,
+}
+
+/// What lies outside the doctor's working hours as they are now, by the rule that bookings follow.
+pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::Result<Outside> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        select a.id, a.starts_at, a.ends_at, a.status as "status: Status",
+               p.id as patient_id, p.full_name as patient_name
+        from appointments a
+        join doctors d on d.id = a.doctor_id
+        join patients p on p.id = a.patient_id
+        where a.doctor_id = $1
+          and a.status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
+          and a.starts_at > now()
+          and not exists (
+              select from working_hours w,
+                   lateral (select (a.starts_at at time zone d.time_zone)::date as day) l
+              where w.doctor_id = d.id
+                and w.weekday = extract(isodow from l.day)
+                and (l.day + w.opens) at time zone d.time_zone <= a.starts_at
+                and (l.day + w.closes) at time zone d.time_zone >= a.ends_at
+          )
+        order by a.starts_at, a.id
+        limit 201
+        "#,
+        doctor
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(Outside::new(rows))
+}
+
+/// What an absence lies across.
+pub(super) async fn in_an_absence(
+    db: impl PgExecutor<'_>,
+    doctor: Uuid,
+    time_off: Uuid,
+) -> sqlx::Result<Outside> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        select a.id, a.starts_at, a.ends_at, a.status as "status: Status",
+               p.id as patient_id, p.full_name as patient_name
+        from appointments a
+        join time_off t on t.doctor_id = a.doctor_id
+        join patients p on p.id = a.patient_id
+        where a.doctor_id = $1
+          and t.id = $2
+          and a.status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
+          and a.starts_at > now()
+          and a.starts_at < t.ends_at
+          and a.ends_at > t.starts_at
+        order by a.starts_at, a.id
+        limit 201
+        "#,
+        doctor,
+        time_off
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(Outside::new(rows))
+}

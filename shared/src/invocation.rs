@@ -1,0 +1,68 @@
+//! What every invocation has, whatever invoked it: a deadline, and the way to the database.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    config::Function,
+    deadline::Deadline,
+    error::Error,
+    pool::{LazyPool, Pool, Statistics},
+    reader::Reader,
+    transaction::Change,
+};
+
+/// One invocation of a function.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    deadline: Deadline,
+    function: Arc<Function>,
+    pool: &'static LazyPool,
+}
+
+impl Invocation {
+    pub(crate) fn new(
+        deadline: Deadline,
+        function: Arc<Function>,
+        pool: &'static LazyPool,
+    ) -> Self {
+        Self {
+            deadline,
+            function,
+            pool,
+        }
+    }
+
+    /// Where reads run: the environment's pool, within the deadline.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfiguration`] where the pool cannot be made, and
+    /// [`Error::CredentialsUnavailable`] where what it logs in with cannot be fetched.
+    pub async fn reader(&self) -> Result<Reader, Error> {
+        Ok(Reader::new(self.pool().await?, self.deadline))
+    }
+
+    /// Makes a change in one transaction, within the deadline.
+    ///
+    /// # Errors
+    /// The change's own, and any of [`Error`]'s database classes.
+    pub async fn write<C: Change>(&self, change: &C) -> Result<C::Outcome, Error> {
+        self.pool().await?.write(self.deadline, change).await
+    }
+
+    /// What the environment's pool holds.
+    ///
+    /// # Errors
+    /// Those of [`Invocation::reader`].
+    pub async fn pool_statistics(&self) -> Result<Statistics, Error> {
+        Ok(self.pool().await?.statistics())
+    }
+
+    /// Whether `time` can still pass before the deadline.
+    pub fn leaves(&self, time: Duration) -> bool {
+        self.deadline.leaves(time)
+    }
+
+    async fn pool(&self) -> Result<&'static Pool, Error> {
+        self.pool.get(&self.function, self.deadline).await
+    }
+}

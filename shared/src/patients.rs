@@ -1,0 +1,11 @@
+//! Patients: finding them, their records, and how these change.
+
+mod changes;
+mod details;
+mod record;
+mod search;
+
+pub use changes::{Correction, Patch, Registration};
+pub use details::{DateOfBirth, Draft, Email, Phone};
+pub use record::{Patient, find};
+pub use search::{FoundPatient, PATIENTS_PAGE, PatientPosition, SearchTerm, search};
