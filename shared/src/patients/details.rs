@@ -107,8 +107,9 @@ impl TryFrom<String> for DateOfBirth {
 
     fn try_from(text: String) -> Result<Self, Unacceptable> {
         let somewhere = DateTime::<Utc>::from(clock::now()) + TimeDelta::hours(AHEAD_OF_UTC_HOURS);
-        // The parser would take days and months of one digit, too.
-        let date = text.parse().ok().filter(|_| text.len() == 10);
+        // The parser would take signs, and days and months of one digit, too.
+        let is_plain = text.len() == 10 && text.starts_with(|c: char| c.is_ascii_digit());
+        let date = text.parse().ok().filter(|_| is_plain);
         date.filter(|date: &NaiveDate| {
             date.year() >= EARLIEST_YEAR && *date <= somewhere.date_naive()
         })
