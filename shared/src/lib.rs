@@ -43,6 +43,7 @@ pub mod migrations;
 pub mod page;
 mod patch;
 pub mod patients;
+mod period;
 pub mod pool;
 pub mod range;
 pub mod reader;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Status,
     audit::{self, Done},
-    calendar::{self, Period},
+    calendar,
     detail::find,
 };
 use crate::{
@@ -58,7 +58,7 @@ impl Change for Booking<'_> {
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { draft, access, .. } = self;
-        let period = Period::new(draft.starts_at, draft.ends_at)?;
+        let period = calendar::period(draft.starts_at, draft.ends_at)?;
         let doctor = doctors::lock(&mut *db, draft.doctor_id).await?;
         let patient = find_patient(&mut *db, draft).await?;
         let doctor = self.permit(doctor, patient)?;

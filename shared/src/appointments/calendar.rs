@@ -1,44 +1,21 @@
 //! A doctor's calendar while it is being changed: one transaction at a time, and what stands in the
 //! way of a time.
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::{doctors::LockedDoctor, error::Error, refusal::Refusal};
+use crate::{doctors::LockedDoctor, error::Error, period::Period, refusal::Refusal};
 
-/// The longest appointment, in hours.
-const LONGEST_HOURS: i64 = 24;
-/// The years in which appointments may lie; others are slips of the pen.
-const YEARS: std::ops::RangeInclusive<i32> = 1900..=2199;
+/// The longest appointment.
+const LONGEST: TimeDelta = TimeDelta::hours(24);
 
-/// Half-open: the end belongs to what comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Period {
-    pub(super) starts_at: DateTime<Utc>,
-    pub(super) ends_at: DateTime<Utc>,
-}
-
-impl Period {
-    /// Takes two moments for an appointment's.
-    ///
-    /// # Errors
-    /// [`Error::BadRequest`] where they cannot be.
-    pub(super) fn new(starts_at: DateTime<Utc>, ends_at: DateTime<Utc>) -> Result<Self, Error> {
-        let length = ends_at.signed_duration_since(starts_at);
-        if length <= TimeDelta::zero() || length > TimeDelta::hours(LONGEST_HOURS) {
-            return Err(Error::BadRequest(format!(
-                "endsAt must be after startsAt, and at most {LONGEST_HOURS} hours after it"
-            )));
-        }
-        if !YEARS.contains(&starts_at.year()) {
-            let (first, last) = (YEARS.start(), YEARS.end());
-            return Err(Error::BadRequest(format!(
-                "startsAt must lie in the years {first} to {last}"
-            )));
-        }
-        Ok(Self { starts_at, ends_at })
-    }
+/// Takes two moments for an appointment's.
+///
+/// # Errors
+/// [`Error::BadRequest`] where they cannot be.
+pub(super) fn period(starts_at: DateTime<Utc>, ends_at: DateTime<Utc>) -> Result<Period, Error> {
+    Period::new(starts_at, ends_at, LONGEST)
 }
 
 /// The doctor of an appointment, with their row locked; see [`crate::doctors::lock`].

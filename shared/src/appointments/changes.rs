@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     AppointmentDetail, Status,
     audit::{self, Done},
-    calendar::{self, Period},
+    calendar,
     detail::find,
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     auth::{Access, Action, Caller},
     doctors::LockedDoctor,
     error::Error,
+    period::Period,
     refusal::Refusal,
     text::Text,
     transaction::{Change, Transaction},
@@ -133,7 +134,7 @@ impl Edit<'_> {
         if !current.status.is_movable() {
             return Err(Refusal::NotMovable(current.status).into());
         }
-        Period::new(starts_at, ends_at).map(Some)
+        calendar::period(starts_at, ends_at).map(Some)
     }
 
     /// What the patch makes different, as it was and as it becomes.

@@ -1,6 +1,6 @@
 //! When a doctor is away although the week says otherwise.
 
-use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
@@ -14,14 +14,13 @@ use crate::{
     answer::Answer,
     auth::Access,
     error::Error,
+    period::Period,
     text::Text,
     transaction::{Change, Transaction},
 };
 
-/// The longest absence, in days: some five years. Longer ones are slips of the pen.
-const LONGEST_DAYS: i64 = 1830;
-/// The years in which absences may begin.
-const YEARS: std::ops::RangeInclusive<i32> = 1900..=2199;
+/// The longest absence: some five years. Longer ones are slips of the pen.
+const LONGEST: TimeDelta = TimeDelta::days(1830);
 
 /// One absence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,9 +85,9 @@ impl Change for Absence<'_> {
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { doctor, draft, .. } = *self;
-        check(draft)?;
+        let period = Period::new(draft.starts_at, draft.ends_at, LONGEST)?;
         lock_frame(&mut *db, &self.access, doctor).await?;
-        let time_off = insert(&mut *db, doctor, draft).await?;
+        let time_off = insert(&mut *db, doctor, period, draft.reason.as_str()).await?;
         let outside = outside::in_an_absence(&mut *db, doctor, time_off.id).await?;
         let added = Added {
             time_off: &time_off,
@@ -112,27 +111,11 @@ impl Change for Removal<'_> {
     }
 }
 
-fn check(draft: &TimeOffDraft) -> Result<(), Error> {
-    let length = draft.ends_at.signed_duration_since(draft.starts_at);
-    if length <= TimeDelta::zero() || length > TimeDelta::days(LONGEST_DAYS) {
-        return Err(Error::BadRequest(format!(
-            "endsAt must be after startsAt, and at most {LONGEST_DAYS} days after it"
-        )));
-    }
-    if YEARS.contains(&draft.starts_at.year()) {
-        Ok(())
-    } else {
-        let (first, last) = (YEARS.start(), YEARS.end());
-        Err(Error::BadRequest(format!(
-            "startsAt must lie in the years {first} to {last}"
-        )))
-    }
-}
-
 async fn insert(
     db: impl PgExecutor<'_>,
     doctor: Uuid,
-    draft: &TimeOffDraft,
+    period: Period,
+    reason: &str,
 ) -> sqlx::Result<TimeOff> {
     sqlx::query_as!(
         TimeOff,
@@ -140,9 +123,9 @@ async fn insert(
          values ($1, $2, $3, $4)
          returning id, starts_at, ends_at, reason",
         doctor,
-        draft.starts_at,
-        draft.ends_at,
-        draft.reason.as_str(),
+        period.starts_at,
+        period.ends_at,
+        reason,
     )
     .fetch_one(db)
     .await

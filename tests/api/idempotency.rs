@@ -1,0 +1,172 @@
+//! Requests that are sent twice and done once.
+
+use std::time::{Duration, Instant};
+
+use fleet::{database::Database, proxy::Proxy};
+use serde_json::{Value, json};
+
+use crate::{
+    clinic::{Clinic, problem},
+    desk::{Desk, book, id},
+    probe::PATIENCE,
+};
+
+const APPOINTMENTS: &str = "select count(*) from appointments";
+
+#[tokio::test]
+async fn the_same_again_is_answered_the_same_and_another_body_is_a_mistake() {
+    let mut desk = Desk::open().await;
+    let draft = desk.draft("09:00", "09:30", json!({}));
+    let longest = "k".repeat(255);
+    let first = desk.book_with_key(&desk.as_patient, &longest, &draft).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    assert!(!first.headers.contains_key("idempotency-replayed"));
+    // What became of the appointment meanwhile changes nothing of that answer.
+    desk.cancel(&desk.as_patient, id(&first), "").await;
+    let again = desk.book_with_key(&desk.as_patient, &longest, &draft).await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    for header in ["etag", "location", "content-type"] {
+        assert_eq!(again.headers[header], first.headers[header]);
+    }
+    let other = desk.draft("10:00", "10:30", json!({}));
+    let reused = desk.book_with_key(&desk.as_patient, &longest, &other).await;
+    problem(&reused, 422, "key-reused");
+    // Somebody else's key has nothing to do with it.
+    let staffs = desk.book_with_key(&desk.as_staff, &longest, &other).await;
+    assert_eq!(staffs.status, 201, "{staffs:?}");
+    assert_eq!(desk.count(APPOINTMENTS).await, 2);
+    // Whoever is shown it again has seen it again.
+    let shown = desk.clinic.logged("appointments", "patient data shown");
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    for key in ["", &"k".repeat(256), "é"] {
+        let refused = desk.book_with_key(&desk.as_patient, key, &draft).await;
+        problem(&refused, 400, "bad-request");
+    }
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
+async fn what_was_refused_may_be_asked_for_again() {
+    let mut desk = Desk::open().await;
+    let draft = desk.draft("09:00", "09:30", json!({}));
+    let other = desk.visit("09:00", "09:30", "scheduled").await;
+    let refused = desk.book_with_key(&desk.as_patient, "k", &draft).await;
+    problem(&refused, 409, "overlap");
+    desk.cancel(&desk.as_staff, other, "").await;
+    let booked = desk.book_with_key(&desk.as_patient, "k", &draft).await;
+    assert_eq!(booked.status, 201, "{booked:?}");
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
+async fn of_two_at_once_one_is_done_and_both_are_answered() {
+    let mut desk = Desk::open().await;
+    for hour in 8..12 {
+        let (from, to) = (format!("{hour:02}:00"), format!("{hour:02}:30"));
+        let draft = desk.draft(&from, &to, json!({}));
+        let (one, two) = tokio::join!(
+            desk.book_with_key(&desk.as_patient, &from, &draft),
+            desk.book_with_key(&desk.as_patient, &from, &draft),
+        );
+        assert_eq!((one.status.as_u16(), two.status.as_u16()), (201, 201));
+        assert_eq!(one.body, two.body);
+        let replayed =
+            |reply: &crate::probe::Reply| reply.headers.contains_key("idempotency-replayed");
+        assert!(replayed(&one) != replayed(&two), "one of them did it");
+    }
+    assert_eq!(desk.count(APPOINTMENTS).await, 4);
+    assert_eq!(
+        desk.count("select count(*) from appointment_changes").await,
+        4
+    );
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_at_work_for_long_is_said_to_be() {
+    let mut desk = Desk::open().await;
+    let draft = desk.draft("09:00", "09:30", json!({}));
+    desk.clinic.sql("begin").await;
+    let claimed = "insert into idempotency_keys (subject, route, key, fingerprint, status, headers, body, patients)
+        values ('staff', 'POST /api/appointments', 'k', '', 0, '[]', '', '{}')";
+    desk.clinic.sql(claimed).await;
+    let waiting = desk.book_with_key(&desk.as_staff, "k", &draft).await;
+    problem(&waiting, 409, "key-in-flight");
+    let other = desk.book_with_key(&desk.as_staff, "l", &draft).await;
+    assert_eq!(other.status, 201, "{other:?}");
+    desk.clinic.sql("rollback").await;
+    let draft = desk.draft("10:00", "10:30", json!({}));
+    let now = desk.book_with_key(&desk.as_staff, "k", &draft).await;
+    assert_eq!(now.status, 201, "{now:?}");
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_key_of_yesterday_is_as_good_as_new() {
+    let mut desk = Desk::open().await;
+    let first = desk.draft("09:00", "09:30", json!({}));
+    let second = desk.draft("10:00", "10:30", json!({}));
+    let booked = desk.book_with_key(&desk.as_staff, "k", &first).await;
+    assert_eq!(booked.status, 201, "{booked:?}");
+    let age = async |desk: &mut Desk, minutes: i32| {
+        sqlx::query("update idempotency_keys set created_at = now() - make_interval(mins => $1)")
+            .bind(minutes)
+            .execute(&mut desk.clinic.admin)
+            .await
+            .unwrap();
+    };
+    age(&mut desk, 24 * 60 - 1).await;
+    let reused = desk.book_with_key(&desk.as_staff, "k", &second).await;
+    problem(&reused, 422, "key-reused");
+    age(&mut desk, 24 * 60 + 1).await;
+    let booked = desk.book_with_key(&desk.as_staff, "k", &second).await;
+    assert_eq!(booked.status, 201, "{booked:?}");
+    assert!(!booked.headers.contains_key("idempotency-replayed"));
+    let again = desk.book_with_key(&desk.as_staff, "k", &second).await;
+    assert_eq!(again.body, booked.body);
+    assert_eq!(desk.count(APPOINTMENTS).await, 2);
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_booking_whose_answer_was_lost_is_there_once() {
+    let database = Database::builder().start().await.unwrap();
+    let proxy = Proxy::start(database.port()).await.unwrap();
+    let url = database
+        .application_url()
+        .replace(&database.port().to_string(), &proxy.port().to_string());
+    let clinic = Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;
+    let mut desk = Desk::of(clinic).await;
+    // Another one first: the session is there then, and its statements are prepared.
+    let other = desk.draft("08:00", "08:30", json!({}));
+    assert_eq!(desk.book(&desk.as_patient, &other).await.status, 201);
+    let draft = desk.draft("09:00", "09:30", json!({}));
+    // The word that it is committed takes so long that the environment ends before it comes.
+    proxy.delay(Duration::from_millis(100));
+    let fleet = &desk.clinic.fleet;
+    let lost = tokio::spawn(book(fleet, &desk.as_patient, Some("k"), &draft));
+    let start = Instant::now();
+    while desk.count(APPOINTMENTS).await == 1 {
+        assert!(start.elapsed() < PATIENCE, "nothing is booked");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let environment = desk.clinic.fleet.environments("appointments")[0].id.clone();
+    assert!(desk.clinic.fleet.kill(&environment));
+    let lost = lost.await.unwrap();
+    assert_eq!(lost.status, 500, "the gateway's word: {lost:?}");
+    assert_eq!(lost.json(), json!({ "message": "Internal Server Error" }));
+    proxy.delay(Duration::ZERO);
+
+    let again = desk.book_with_key(&desk.as_patient, "k", &draft).await;
+    assert_eq!(again.status, 201, "{again:?}");
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(
+        again.json()["patient"]["id"],
+        Value::String(desk.patient.to_string())
+    );
+    assert_eq!(desk.count(APPOINTMENTS).await, 2);
+    // Without a key it is another booking, which has no place.
+    problem(&desk.book(&desk.as_patient, &draft).await, 409, "overlap");
+    desk.clinic.close().await;
+}
