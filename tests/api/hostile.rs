@@ -16,6 +16,7 @@ fn event(path: &str, query: &str, host: &str) -> Value {
         "requestContext": {
             "http": { "method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "" },
             "requestId": "1", "routeKey": "GET /api/doctors", "stage": "$default", "time": "", "timeEpoch": 0,
+            "authorizer": { "jwt": { "claims": { "sub": "s", "cognito:groups": "[staff]" }, "scopes": null } },
         },
         "isBase64Encoded": false,
     })

@@ -10,6 +10,7 @@ use std::{
 
 use clap::Parser;
 use fleet::database::Database;
+use shared::{database_url::DatabaseUrl, pool};
 use sqlx::migrate::Migrator;
 
 /// Checks every query of the crate `shared` against a throwaway database with all migrations. Run at
@@ -43,7 +44,7 @@ async fn run(check: bool) -> Result<bool, Error> {
     let committed = workspace.join(".sqlx");
     let database = Database::builder().start().await?;
     let migrations = Migrator::new(workspace.join("shared/migrations")).await?;
-    let mut owner = database.admin().await?;
+    let mut owner = pool::connect_for_maintenance(&DatabaseUrl::parse(&database.url())?).await?;
     migrations.run(&mut owner).await?;
 
     let described = tempfile::tempdir()?;
