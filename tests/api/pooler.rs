@@ -115,6 +115,13 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
         .await
         .unwrap();
     let nobody = Uuid::new_v4();
+    let week = "from=2026-01-05&to=2026-01-12";
+    clinic
+        .sql(
+            "insert into working_hours (doctor_id, weekday, opens, closes)
+             select id, day, '08:00', '17:00' from doctors, generate_series(1, 5) day",
+        )
+        .await;
     let list = |list| {
         let base = format!("/api/doctors/{doctor}/appointments/{list}");
         let nobody = format!("/api/doctors/{}/appointments/{list}", Uuid::new_v4());
@@ -140,6 +147,43 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
         ),
         ("GET /api/health", vec!["/api/health".to_owned()]),
         ("GET /api/live", vec!["/api/live".to_owned()]),
+        (
+            "GET /api/doctors/{id}",
+            vec![
+                format!("/api/doctors/{doctor}"),
+                format!("/api/doctors/{nobody}"),
+            ],
+        ),
+        (
+            "GET /api/doctors/{id}/availability",
+            vec![format!("/api/doctors/{doctor}/availability?{week}")],
+        ),
+        (
+            "GET /api/doctors/{id}/dashboard",
+            vec![format!("/api/doctors/{doctor}/dashboard?{week}")],
+        ),
+        (
+            "GET /api/doctors/{id}/appointments",
+            vec![format!("/api/doctors/{doctor}/appointments?{week}&limit=7")],
+        ),
+        (
+            "GET /api/patients/{id}/appointments",
+            vec![format!("/api/patients/{patient}/appointments?{week}")],
+        ),
+        (
+            "GET /api/patients",
+            ["Zo", "Иванова", "+49 30"]
+                .map(|text| {
+                    let mut url = url::Url::parse("http://localhost/api/patients").unwrap();
+                    url.query_pairs_mut().append_pair("q", text);
+                    format!("/api/patients?{}", url.query().unwrap())
+                })
+                .to_vec(),
+        ),
+        (
+            "GET /api/patients/{id}",
+            vec![format!("/api/patients/{patient}")],
+        ),
         (
             "GET /api/appointments/{id}",
             vec![
