@@ -65,7 +65,7 @@ const TOLD: &str = "
         select ''::text as name, ''::text as setting where false;
     create function look() returns trigger language plpgsql security definer as $$ begin
         insert into told select name, setting || coalesce(unit, '') from pg_settings
-        where source = 'client' and name ~ 'timeout|keepalive|check_interval' and name !~ '^auth';
+        where source = 'client' and name ~ 'timeout|keepalive|check_interval|jit' and name !~ '^auth';
         return null;
     end $$;
     create trigger look after insert on appointment_changes execute function look()";
@@ -117,6 +117,7 @@ async fn every_session_is_told_its_guards_by_the_function_itself() {
         [
             "client_connection_check_interval=900ms",
             "idle_in_transaction_session_timeout=7000ms",
+            "jit=off",
             "lock_timeout=3000ms",
             "statement_timeout=6000ms",
             "tcp_keepalives_count=4",

@@ -364,7 +364,7 @@ async fn the_guards_are_the_roles_defaults_and_a_lease_is_not() {
     assert_eq!(
         defaults(&mut clinic).await,
         "client_connection_check_interval=1000 idle_in_transaction_session_timeout=5000 \
-         lock_timeout=2000 statement_timeout=4000 tcp_keepalives_count=3 tcp_keepalives_idle=30 \
+         jit=off lock_timeout=2000 statement_timeout=4000 tcp_keepalives_count=3 tcp_keepalives_idle=30 \
          tcp_keepalives_interval=10"
     );
     // Nowhere else either, and in force for a session that asks for nothing, as a pooler's does.
@@ -391,7 +391,7 @@ async fn the_guards_are_the_roles_defaults_and_a_lease_is_not() {
     .unwrap();
     assert_eq!(
         defaults(&mut clinic).await,
-        "idle_in_transaction_session_timeout=5000 lock_timeout=2000 statement_timeout=7000 \
+        "idle_in_transaction_session_timeout=5000 jit=off lock_timeout=2000 statement_timeout=7000 \
          tcp_keepalives_count=3 tcp_keepalives_idle=30 tcp_keepalives_interval=10"
     );
     clinic.close().await;
