@@ -18,7 +18,7 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test check queries budget measure toolchain
+.PHONY: help run token test check queries contract budget measure toolchain
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ queries: toolchain ## Check the queries against a throwaway database and refresh
 # Built for itself: in one build with the functions, they would get its features.
 budget: toolchain ## Check that what the template deploys stays within what the database grants
 	@$(CARGO) run --quiet -p shared --features headroom --bin headroom -- check $(DATABASE)
+
+contract: toolchain ## Write what the code says about the API to shared/openapi.json
+	@$(CARGO) run --quiet -p fleet --bin contract
 
 # The fleet and its clients are built as what is deployed, too: they share the processors with it.
 measure: toolchain ## Print how fast a misbehaving fleet answers, beside an orderly one

@@ -1,8 +1,8 @@
-//! Answers: JSON with an entity tag, kept by no cache, because what is shown here is about patients.
+//! Answers: JSON with an entity tag, kept by no cache where what is shown is about patients.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch};
-use lambda_http::http::{HeaderMap, HeaderName, StatusCode, header};
+use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -132,6 +132,19 @@ pub(crate) fn many(request: &HeaderMap, value: &impl Serialize) -> Result<Respon
     let body = json(value)?;
     let tag = format!("W/\"{}\"", digest(&body));
     shown(request, body, &tag)
+}
+
+/// An answer that is the same for everybody and holds nothing of anybody's: it may be kept for some
+/// minutes, and is asked for again by its tag.
+///
+/// # Errors
+/// As for [`Answer::showing`].
+pub(crate) fn document(request: &HeaderMap, text: &str) -> Result<Response, Error> {
+    let tag = format!("W/\"{}\"", digest(text));
+    let mut response = shown(request, text.to_owned(), &tag)?;
+    let kept = HeaderValue::from_static("public, max-age=300");
+    response.headers_mut().insert(header::CACHE_CONTROL, kept);
+    Ok(response)
 }
 
 fn shown(request: &HeaderMap, body: String, tag: &str) -> Result<Response, Error> {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use booking::{Booking, Draft};
-pub use changes::{Cancellation, Edit, Patch};
+pub use changes::{Cancellation, Edit, Patch, Reason};
 pub use detail::{AppointmentDetail, DoctorName, find};
 pub use history::{
     DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, HISTORY_DAYS, PATIENT_HISTORY_PAGE,
@@ -25,6 +25,7 @@ pub use status::Status;
 
 /// An appointment as a list shows it: no notes, and of the patient no more than the name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Appointment {
     /// The appointment's id.
@@ -43,6 +44,7 @@ pub struct Appointment {
 
 /// A patient, as far as a list shows them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PatientName {
     /// The patient's id.

@@ -198,7 +198,7 @@ impl Error {
     }
 
     /// What the client is told: status, the end of the problem's type, and its title.
-    fn answer(&self) -> (StatusCode, &'static str, &'static str) {
+    pub(crate) fn answer(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
             Self::Unauthenticated => (

@@ -1,10 +1,51 @@
 //! The database's health, as the application's own role sees it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
+
+use crate::pool::Statistics;
+
+/// Whether the database is looked at.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+pub enum Deep {
+    /// It is, for staff.
+    #[serde(rename = "1")]
+    Yes,
+    /// It is not.
+    #[serde(rename = "0")]
+    No,
+}
+
+/// That the process is up and, where it was looked at, the database.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `ok`.
+    pub status: &'static str,
+    /// The database, where it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseHealth>,
+}
+
+/// How the database is, and the environment's pool.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseHealth {
+    /// That it answered; where it does not, there is a problem instead.
+    pub reachable: bool,
+    /// What one look at it told.
+    #[serde(flatten)]
+    pub server: ServerHealth,
+    /// As the pool is between two requests: the session that looked is back in it.
+    pub pool: Statistics,
+}
 
 /// What one look at the server tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServerHealth {
     /// The server's version, such as `15.18`.

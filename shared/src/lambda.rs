@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     access_log,
     answer::Response,
+    compression::compressed,
     config::{self, Claims, Function},
     deadline::Deadline,
     error::Error,
@@ -50,7 +51,7 @@ where
                 Ok::<_, lambda_http::Error>(response)
             }
         };
-        let adapter = Adapter::from(service_fn(answer));
+        let adapter = Adapter::from(compressed(service_fn(answer)));
         let serve = move |mut event: LambdaEvent<LambdaRequest>| {
             disarm(&mut event.payload);
             adapter.clone().call(event)

@@ -27,7 +27,10 @@ pub mod auth;
 pub mod availability;
 pub mod budget;
 pub mod clock;
+mod compression;
 pub mod config;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod credentials;
 pub mod dashboard;
 pub mod database_url;

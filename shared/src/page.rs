@@ -41,6 +41,21 @@ impl<'de, const MAX: u16> Deserialize<'de> for PageLimit<MAX> {
     }
 }
 
+#[cfg(feature = "contract")]
+impl<const MAX: u16> schemars::JsonSchema for PageLimit<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("LimitTo{MAX}").into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX, "default": MAX })
+    }
+}
+
 /// Where a page ended: what its query orders by.
 pub trait Position: Serialize + DeserializeOwned {
     /// The list that the position belongs to. A cursor of another list does not pass.
@@ -104,8 +119,28 @@ impl<'de, P: Position> Deserialize<'de> for Cursor<P> {
     }
 }
 
+#[cfg(feature = "contract")]
+impl<P> schemars::JsonSchema for Cursor<P> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Cursor".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$" })
+    }
+}
+
 /// One page of a list.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, bound = "T: schemars::JsonSchema")
+)]
 #[serde(bound(serialize = "T: Serialize, P: Position"))]
 pub struct Page<T, P> {
     /// The rows, in the list's order.
@@ -116,6 +151,11 @@ pub struct Page<T, P> {
 
 /// Whether and where a list goes on.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, bound = "")
+)]
 #[serde(rename_all = "camelCase", bound(serialize = "P: Position"))]
 pub struct PageInfo<P> {
     /// The most rows that this page could have had.

@@ -116,6 +116,7 @@ struct Limits {
 
 /// What the pool holds and has done; for health and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct Statistics {
     /// The most sessions the pool opens.
     pub limit: usize,

@@ -237,6 +237,14 @@ impl Request {
         answer::many(self.http.headers(), value)
     }
 
+    /// The answer that shows a document of the API's own: the same for everybody, JSON already.
+    ///
+    /// # Errors
+    /// As for [`Request::one`].
+    pub fn document(&self, text: &'static str) -> Result<Response, Error> {
+        answer::document(self.http.headers(), text)
+    }
+
     /// What the environment's pool holds.
     ///
     /// # Errors
@@ -247,7 +255,7 @@ impl Request {
 }
 
 /// The longest text that a list can be searched for, in characters; names are no longer.
-const MAX_SEARCH_TEXT: usize = 200;
+pub(crate) const MAX_SEARCH_TEXT: usize = 200;
 
 /// A text to search for; an empty one searches for nothing.
 ///
@@ -255,7 +263,7 @@ const MAX_SEARCH_TEXT: usize = 200;
 /// [`Error::BadRequest`] where it is longer than any name, or holds control characters, which the
 /// database could not store either.
 pub fn search_text<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>, Error> {
-    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
+    let Some(text) = text else {
         return Ok(None);
     };
     if text.chars().count() > MAX_SEARCH_TEXT || text.chars().any(char::is_control) {
@@ -263,5 +271,5 @@ pub fn search_text<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a s
             "{name} must be at most {MAX_SEARCH_TEXT} characters, none of them a control character"
         )));
     }
-    Ok(Some(text))
+    Ok(Some(text.trim()).filter(|text| !text.is_empty()))
 }

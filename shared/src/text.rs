@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// A text of `MIN` to `MAX` characters, none of them a control character but tab and line feed.
-/// Blanks around it are taken off.
+/// Blanks around it are taken off; they do not count for `MIN`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Text<const MIN: usize, const MAX: usize>(String);
@@ -18,14 +18,42 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
 impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let text = text.trim();
-        let length = text.chars().count();
+        let trimmed = text.trim();
         let unprintable = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
-        if !(MIN..=MAX).contains(&length) || text.chars().any(unprintable) {
+        if text.chars().count() > MAX
+            || trimmed.chars().count() < MIN
+            || text.chars().any(unprintable)
+        {
             return Err(D::Error::custom(format_args!(
                 "it must have {MIN} to {MAX} characters, none of them a control character"
             )));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(trimmed.to_owned()))
+    }
+}
+
+#[cfg(feature = "contract")]
+impl<const MIN: usize, const MAX: usize> schemars::JsonSchema for Text<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Text{MIN}To{MAX}").into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        const PRINTABLE: &str = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]";
+        let pattern = match MIN {
+            0 => format!("^{PRINTABLE}*$"),
+            1 => format!(r"^{PRINTABLE}*\S{PRINTABLE}*$"),
+            _ => format!(r"^{PRINTABLE}*\S{PRINTABLE}{{{},}}\S{PRINTABLE}*$", MIN - 2),
+        };
+        schemars::json_schema!({
+            "type": "string",
+            "minLength": MIN,
+            "maxLength": MAX,
+            "pattern": pattern,
+        })
     }
 }

@@ -1,14 +1,12 @@
 //! The life of one appointment: `POST /api/appointments`, `GET` and `PATCH /api/appointments/{id}`,
 //! `POST /api/appointments/{id}/cancel`.
 
-use serde::Deserialize;
 use shared::{
     answer::Response,
-    appointments::{self, Booking, Cancellation, Draft, Edit, Patch},
+    appointments::{self, Booking, Cancellation, Draft, Edit, Patch, Reason},
     auth::Action,
     error::Error,
     request::Request,
-    text::Text,
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -63,13 +61,6 @@ async fn change(request: Request) -> Result<Response, Error> {
     };
     let answer = request.write(&edit).await?;
     request.answer(&caller, answer)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Reason {
-    #[serde(default)]
-    reason: Text<0, 500>,
 }
 
 async fn cancel(request: Request) -> Result<Response, Error> {

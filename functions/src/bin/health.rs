@@ -1,13 +1,12 @@
 //! `GET /api/live`, for everybody, and `GET /api/health`: is the process up? With `?deep=1`, for
 //! staff: is the database, and how full is it?
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::{
     answer::Response,
     auth::Action,
     error::Error,
-    health::{self, ServerHealth},
-    pool::Statistics,
+    health::{self, DatabaseHealth, Deep, Health},
     request::Request,
 };
 
@@ -19,33 +18,6 @@ fn main() -> Result<(), lambda_http::Error> {
 #[serde(deny_unknown_fields)]
 struct Query {
     deep: Option<Deep>,
-}
-
-/// Whether the database is looked at.
-#[derive(Deserialize)]
-enum Deep {
-    #[serde(rename = "1")]
-    Yes,
-    #[serde(rename = "0")]
-    No,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Health {
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    database: Option<DatabaseHealth>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DatabaseHealth {
-    reachable: bool,
-    #[serde(flatten)]
-    server: ServerHealth,
-    /// As the pool is between two requests: the session that looked is back in it.
-    pool: Statistics,
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {

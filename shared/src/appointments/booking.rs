@@ -24,6 +24,7 @@ use crate::{
 
 /// What a client asks for.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Draft {
     /// Who is visited.

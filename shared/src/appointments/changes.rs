@@ -27,6 +27,7 @@ use crate::{
 
 /// What a client wants to be different. What is absent stays.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Patch {
     /// When it begins.
@@ -53,6 +54,16 @@ pub struct Edit<'a> {
     pub if_match: &'a IfMatch,
     /// Who they are.
     pub caller: &'a Caller,
+}
+
+/// Why an appointment is given up.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// In the words of whoever cancels; at most 500 characters.
+    #[serde(default)]
+    pub reason: Text<0, 500>,
 }
 
 /// A cancellation by somebody. Asked for again, it answers the same and changes nothing.

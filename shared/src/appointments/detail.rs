@@ -10,6 +10,7 @@ use crate::auth::Access;
 
 /// An appointment, as its doctor, its patient and staff see it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AppointmentDetail {
     /// The appointment's id.
@@ -40,6 +41,7 @@ pub struct AppointmentDetail {
 
 /// A doctor, as far as an appointment shows them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DoctorName {
     /// The doctor's id.
