@@ -116,6 +116,7 @@ fn no_function_links_what_belongs_to_the_fleet() {
     assert!(links("sqlx-postgres") && links("lambda_http"), "{tree}");
     for foreign in [
         "saphyr",
+        "schemars",
         "axum",
         "anstream",
         "clap",

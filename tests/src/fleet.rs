@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::builder::Builder;
+use crate::docs;
 use crate::environment::{Environment, EnvironmentStatus};
 use crate::function::{Counters, Function};
 use crate::gateway::{self, Gateway};
@@ -81,6 +82,11 @@ impl Fleet {
     /// Where the API answers, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where a browser finds the page that shows the API.
+    pub fn docs(&self) -> String {
+        format!("{}{}/", self.url(), docs::PATH)
     }
 
     /// The API's address, for clients that speak TCP themselves.

@@ -13,6 +13,7 @@
 //! | `function` | which environment gets an invocation; throttling |
 //! | `environment` | one process: freeze, thaw, time out, end |
 //! | `runtime_api` | what that process talks to |
+//! | `docs` | a page that shows the API's description |
 //! | `spawner` | starting processes that end with the fleet |
 //! | [`database`] | PostgreSQL, for `make run` and for each test |
 //! | [`pgbouncer`] | a transaction pooler in front of it |
@@ -26,6 +27,7 @@ mod binaries;
 mod builder;
 mod clock;
 pub mod database;
+mod docs;
 mod environment;
 mod fleet;
 mod function;

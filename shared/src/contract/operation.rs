@@ -31,8 +31,14 @@ const OF_THE_DATABASE: [&str; 6] = [
 /// What API Gateway answers on its own account, whatever the route: the status, and when.
 const OF_THE_GATEWAY: [(u16, &str); 4] = [
     (413, "API Gateway: the request is too large"),
-    (429, "API Gateway: the route is in use as often as it may be"),
-    (500, "API Gateway: the function failed, or ran out of its time"),
+    (
+        429,
+        "API Gateway: the route is in use as often as it may be",
+    ),
+    (
+        500,
+        "API Gateway: the function failed, or ran out of its time",
+    ),
     (503, "API Gateway: the function did not answer in time"),
 ];
 
@@ -112,8 +118,7 @@ impl Operation {
 
     /// It changes the database.
     pub(super) fn writes(self) -> Self {
-        self.refuses(&OF_THE_DATABASE)
-            .refuses(&["outcome-unknown"])
+        self.refuses(&OF_THE_DATABASE).refuses(&["outcome-unknown"])
     }
 
     /// Problems that it may answer, by the ends of their types.
@@ -168,9 +173,13 @@ impl Operation {
     /// Only what the client has seen is changed.
     pub(super) fn if_match(self) -> Self {
         let says = "The ETag of what is changed, as the client has read it.";
-        self.parameter("header", "If-Match", says, true, |_| {
-            json!({ "type": "string", "pattern": r#"^(\*|"[!#-~]*")$"# })
-        })
+        self.parameter(
+            "header",
+            "If-Match",
+            says,
+            true,
+            |_| json!({ "type": "string", "pattern": r#"^(\*|"[!#-~]*")$"# }),
+        )
         .refuses(&["precondition-required", "precondition-failed"])
     }
 
@@ -207,7 +216,8 @@ impl Operation {
     }
 
     fn unless_known(self) -> Self {
-        let says = "ETags of answers that the client has: it is told where one of them is still right.";
+        let says =
+            "ETags of answers that the client has: it is told where one of them is still right.";
         let schema: SchemaOf = |_| json!({ "type": "string", "pattern": r#"^(W/)?"[!#-~]*"$"# });
         let has = "The client has it already.";
         self.parameter("header", "If-None-Match", says, false, schema)
@@ -287,7 +297,9 @@ impl Operation {
     fn id_of_its_own(&self) -> String {
         let (method, path) = self.route;
         let path = path.trim_start_matches("/api");
-        let words = path.split(['/', '.', '{', '}']).filter(|word| !word.is_empty());
+        let words = path
+            .split(['/', '.', '{', '}'])
+            .filter(|word| !word.is_empty());
         let mut id = method.to_lowercase();
         for word in words {
             id = format!("{id}-{word}");

@@ -91,11 +91,14 @@ pub(super) fn all() -> Vec<Operation> {
         .changed::<AppointmentDetail>("The appointment, cancelled.")
         .refuses(&["transition"])
         .writes(),
-        route("GET /api/health", "Is the process up; is the database, for staff")
-            .refuses(&["unauthenticated", "forbidden"])
-            .query::<Deep>("deep", "Whether the database is looked at.")
-            .many::<Health>("It is.")
-            .reads(),
+        route(
+            "GET /api/health",
+            "Is the process up; is the database, for staff",
+        )
+        .refuses(&["unauthenticated", "forbidden"])
+        .query::<Deep>("deep", "Whether the database is looked at.")
+        .many::<Health>("It is.")
+        .reads(),
         route("GET /api/live", "Is the process up")
             .open()
             .many::<Health>("It is."),

@@ -266,6 +266,11 @@ fn banner(fleet: &Fleet, doctor: Option<Shown>) -> io::Result<()> {
         }
     }
     writeln!(out)?;
+    writeln!(
+        out,
+        "Every route, to read and to try:\n\n  {}\n",
+        fleet.docs()
+    )?;
     writeln!(out, "Routes:\n")?;
     for route in fleet.routes() {
         writeln!(out, "  {route}")?;

@@ -1,4 +1,5 @@
-//! What the issuer serves on the fleet's port, beside the API: discovery, keys, tokens.
+//! What the issuer serves on the fleet's port, beside the API: discovery, keys, tokens; and the page
+//! that shows the API.
 //!
 //! It is all below one path, whose first segment no route of a template may be, which
 //! [`Builder::start`](crate::Builder::start) checks, and which no id of the API is: what is local hides
@@ -17,6 +18,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::Issuer;
+use crate::docs;
 
 /// What every path of the issuer begins with, and none of a template.
 pub(crate) const PREFIX: &str = "/@fleet";
@@ -109,10 +111,11 @@ pub(crate) async fn respond(
                 Err(says) => text(StatusCode::BAD_REQUEST, &says),
             }
         }
+        (&Method::GET, path) if let Some(page) = docs::respond(path) => page,
         _ => text(
             StatusCode::NOT_FOUND,
-            "there are: GET /@fleet/.well-known/openid-configuration, GET /@fleet/jwks.json, \
-             POST /@fleet/token with the form role=staff, or role=doctor&id=…, or role=patient&id=…",
+            "there are: GET /@fleet/docs, GET /@fleet/.well-known/openid-configuration, \
+             GET /@fleet/jwks.json, POST /@fleet/token with the form role=staff, or role=doctor&id=…, or role=patient&id=…",
         ),
     }
 }

@@ -1,0 +1,274 @@
+//! The description of the API, the template, the fleet and the functions say the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use fleet::{Binaries, Fleet};
+use serde_json::Value;
+use shared::{
+    appointments::UPCOMING_PAGE,
+    contract,
+    idempotency::MAX_KEY,
+    template::{self, Route},
+};
+use uuid::Uuid;
+
+use crate::{
+    clinic::{Clinic, problem},
+    probe::{Reply, get_as, send_as, staff},
+};
+
+const CHECKED_IN: &str = include_str!("../../shared/openapi.json");
+
+fn document() -> Value {
+    serde_json::from_str(CHECKED_IN).expect("JSON")
+}
+
+/// Every operation of the document by its route's key, such as `GET /api/doctors`.
+fn operations(document: &Value) -> BTreeMap<String, &Value> {
+    let paths = document["paths"].as_object().expect("paths");
+    let mut operations = BTreeMap::new();
+    for (path, item) in paths {
+        for (method, operation) in item.as_object().expect("methods") {
+            operations.insert(format!("{} {path}", method.to_uppercase()), operation);
+        }
+    }
+    operations
+}
+
+/// The names of an operation's parameters in this place.
+fn parameters<'a>(operation: &'a Value, place: &str) -> BTreeMap<&'a str, &'a Value> {
+    let all = operation["parameters"].as_array().into_iter().flatten();
+    all.filter(|parameter| parameter["in"] == place)
+        .map(|parameter| {
+            (
+                parameter["name"].as_str().expect("a name"),
+                &parameter["schema"],
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_document_that_is_checked_in_is_what_the_code_says() {
+    assert!(
+        contract::document() == CHECKED_IN,
+        "shared/openapi.json is stale; run `make contract`"
+    );
+}
+
+#[tokio::test]
+async fn template_fleet_and_document_have_the_same_routes() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let template = template::read(&file, &Default::default()).expect("the template");
+    let document = document();
+    let operations = operations(&document);
+    let described: BTreeSet<&str> = operations.keys().map(String::as_str).collect();
+
+    let of_the_template: BTreeMap<String, bool> = template
+        .functions
+        .iter()
+        .flat_map(|function| &function.routes)
+        .map(|route| {
+            let Route::Path { method, path } = route else {
+                panic!("a route for everything cannot be described");
+            };
+            let open = !template.http_api.protected.contains_key(route);
+            (format!("{method} {path}"), open)
+        })
+        .collect();
+    let routes: BTreeSet<&str> = of_the_template.keys().map(String::as_str).collect();
+    assert_eq!(routes, described);
+    for (route, open) in &of_the_template {
+        let no_token = operations[route].get("security") == Some(&Value::Array(Vec::new()));
+        assert_eq!(no_token, *open, "{route}");
+    }
+
+    let binaries = Binaries::shared().await.expect("the functions").clone();
+    let fleet = Fleet::builder().binaries(binaries).start().await.unwrap();
+    assert_eq!(fleet.routes().collect::<BTreeSet<_>>(), described);
+    fleet.shutdown().await;
+}
+
+#[test]
+fn every_problem_is_described_with_its_status() {
+    let document = document();
+    for kind in contract::kinds() {
+        let somewhere = operations(&document).into_values().any(|operation| {
+            let problem = "/content/application~1problem+json/schema/allOf/1/properties/type/enum";
+            let response = &operation["responses"][kind.status.to_string()];
+            let types = response.pointer(problem).and_then(Value::as_array);
+            types.is_some_and(|types| types.contains(&kind.urn().into()))
+        });
+        assert!(somewhere, "no route answers {kind:?}");
+    }
+}
+
+#[test]
+fn bounds_are_the_codes() {
+    let document = document();
+    let operations = operations(&document);
+    let upcoming = operations["GET /api/doctors/{id}/appointments/upcoming"];
+    let limit = parameters(upcoming, "query")["limit"];
+    assert_eq!(
+        (&limit["minimum"], &limit["maximum"]),
+        (&1.into(), &UPCOMING_PAGE.into())
+    );
+    let shown = "/responses/200/content/application~1json/schema/properties/data/maxItems";
+    assert_eq!(upcoming.pointer(shown), Some(&UPCOMING_PAGE.into()));
+    let booking = operations["POST /api/appointments"];
+    let key = parameters(booking, "header")["Idempotency-Key"];
+    assert_eq!(key["maxLength"], MAX_KEY);
+}
+
+/// The path of an operation, with an id that nobody has for each variable.
+fn path(route: &str) -> String {
+    let (_, path) = route.split_once(' ').expect("a method and a path");
+    let nobody = Uuid::nil().to_string();
+    let segments = path
+        .split('/')
+        .map(|segment| match segment.starts_with('{') {
+            true => nobody.as_str(),
+            false => segment,
+        });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// What a function names when it meets a parameter or a field that it does not know: "unknown field
+/// `x`, expected one of `a`, `b`".
+fn expected(reply: &Reply) -> BTreeSet<String> {
+    let said = problem(reply, 400, "bad-request");
+    let detail = said["detail"].as_str().expect("a text");
+    let (_, expected) = detail.split_once("expected ").expect(detail);
+    // Names stand between backquotes: every second piece.
+    expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn functions_know_the_parameters_that_are_described_and_no_others() {
+    let clinic = Clinic::open().await;
+    let document = document();
+    let mut seen = 0;
+    for (route, operation) in operations(&document) {
+        let described = parameters(operation, "query");
+        if described.is_empty() {
+            continue;
+        }
+        let unknown = format!("{}?no-such-parameter=1", path(&route));
+        let known = expected(&clinic.get(&unknown).await);
+        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+        assert_eq!(known, described.keys().copied().collect(), "{route}");
+        if let Some(limit) = described.get("limit") {
+            let most = limit["maximum"].as_u64().expect("a maximum");
+            let above = format!("{}?limit={}", path(&route), most + 1);
+            let said = problem(&clinic.get(&above).await, 400, "bad-request");
+            let bounds = format!("from 1 to {most}");
+            assert!(
+                said["detail"].as_str().unwrap().contains(&bounds),
+                "{route}: {said}"
+            );
+        }
+        seen += 1;
+    }
+    assert!(seen > 3, "{seen} routes have a query");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn functions_know_the_fields_that_are_described_and_no_others() {
+    let clinic = Clinic::open().await;
+    let document = document();
+    let token = staff(&clinic.fleet);
+    let mut seen = 0;
+    for (route, operation) in operations(&document) {
+        let Some(body) = operation.pointer("/requestBody/content/application~1json/schema") else {
+            continue;
+        };
+        let name = body["$ref"].as_str().expect("a named type");
+        let described = document.pointer(name.trim_start_matches('#')).expect(name);
+        let described = described["properties"].as_object().expect("properties");
+        let (method, _) = route.split_once(' ').expect("a method and a path");
+        let unknown = serde_json::json!({ "noSuchField": 1 });
+        let headers = [("if-match", "\"any\"")];
+        let method = method.parse().expect("a method");
+        let reply = clinic
+            .send(
+                method,
+                &path(&route),
+                Some(&token),
+                &headers,
+                Some(&unknown),
+            )
+            .await;
+        let known = expected(&reply);
+        assert_eq!(known, described.keys().cloned().collect(), "{route}");
+        seen += 1;
+    }
+    assert!(seen > 2, "{seen} routes have a body");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn everybody_may_read_the_document_and_ask_whether_it_is_still_right() {
+    // Without a database: the function asks none.
+    let binaries = Binaries::shared().await.expect("the functions").clone();
+    let fleet = Fleet::builder().binaries(binaries).start().await.unwrap();
+    let get = async |headers: &[(&str, &str)]| {
+        let path = "/api/openapi.json";
+        send_as(&fleet, http::Method::GET, path, None, headers, None).await
+    };
+    let reply = get(&[]).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.headers["content-type"], "application/json");
+    assert_eq!(reply.headers["cache-control"], "public, max-age=300");
+    assert_eq!(reply.text(), CHECKED_IN);
+    let tag = reply.headers["etag"].to_str().unwrap();
+    let again = get(&[("if-none-match", tag)]).await;
+    assert_eq!((again.status.as_u16(), again.text()), (304, ""));
+    fleet.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_fleet_shows_the_document_on_a_page_of_its_own() {
+    let fleet = Fleet::builder()
+        .binaries(Binaries::none())
+        .start()
+        .await
+        .unwrap();
+    let get = async |path: &str| get_as(&fleet, "", path).await;
+    let page = get("/@fleet/docs/").await;
+    assert_eq!(page.headers["content-type"], "text/html");
+    assert_eq!(fleet.docs(), format!("{}/@fleet/docs/", fleet.url()));
+    // Everything that the page asks for is here, and nothing elsewhere.
+    assert!(!page.text().contains("//"), "{}", page.text());
+    let files = page.text().split("./").skip(1);
+    let mut files: BTreeSet<&str> = files.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(files.contains("swagger-initializer.js"), "{files:?}");
+    files.insert("index.css");
+    for file in files {
+        assert_eq!(
+            get(&format!("/@fleet/docs/{file}")).await.status,
+            200,
+            "{file}"
+        );
+    }
+    let script = get("/@fleet/docs/swagger-initializer.js").await;
+    assert!(
+        script.text().contains("\"/api/openapi.json\""),
+        "{}",
+        script.text()
+    );
+    assert_eq!(
+        get("/@fleet/docs").await.headers["location"],
+        "/@fleet/docs/"
+    );
+    assert_eq!(get("/@fleet/docs/nothing").await.status, 404);
+    fleet.shutdown().await;
+}
