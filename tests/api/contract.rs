@@ -7,12 +7,7 @@ use std::{
 
 use fleet::{Binaries, Fleet};
 use serde_json::Value;
-use shared::{
-    appointments::UPCOMING_PAGE,
-    contract,
-    idempotency::MAX_KEY,
-    template::{self, Route},
-};
+use shared::{appointments::UPCOMING_PAGE, contract, idempotency::MAX_KEY, template};
 use uuid::Uuid;
 
 use crate::{
@@ -67,17 +62,12 @@ async fn template_fleet_and_document_have_the_same_routes() {
     let operations = operations(&document);
     let described: BTreeSet<&str> = operations.keys().map(String::as_str).collect();
 
+    let protected = template.http_api.expect("an API").protected;
     let of_the_template: BTreeMap<String, bool> = template
         .functions
         .iter()
-        .flat_map(|function| &function.routes)
-        .map(|route| {
-            let Route::Path { method, path } = route else {
-                panic!("a route for everything cannot be described");
-            };
-            let open = !template.http_api.protected.contains_key(route);
-            (format!("{method} {path}"), open)
-        })
+        .flat_map(|function| function.routes.as_ref().unwrap())
+        .map(|route| (route.key(), !protected.contains_key(route)))
         .collect();
     let routes: BTreeSet<&str> = of_the_template.keys().map(String::as_str).collect();
     assert_eq!(routes, described);

@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// What may go wrong wherever the database is asked.
-const OF_THE_DATABASE: [&str; 6] = [
+const OF_THE_DATABASE: [&str; 7] = [
+    "credentials-unavailable",
     "database-busy",
     "database-unreachable",
     "internal",

@@ -99,13 +99,17 @@ fn next_error(error: &Error) -> Option<Error> {
         Error::Refused(_) => Error::PoolTimeout,
         Error::PoolTimeout => Error::DatabaseBusy(sqlx::Error::PoolTimedOut),
         Error::DatabaseBusy(_) => Error::Unreachable(cause().into()),
-        Error::Unreachable(_) => Error::Authentication(sqlx::Error::PoolTimedOut),
-        Error::Authentication(_) => Error::Tls(sqlx::Error::PoolTimedOut),
+        Error::Unreachable(_) => Error::Authentication {
+            variable: "",
+            source: sqlx::Error::PoolTimedOut,
+        },
+        Error::Authentication { .. } => Error::Tls(sqlx::Error::PoolTimedOut),
         Error::Tls(_) => Error::Closed(cause().into()),
         Error::Closed(_) => Error::OutcomeUnknown(cause().into()),
         Error::OutcomeUnknown(_) => Error::QueryTimeout(cause().into()),
         Error::QueryTimeout(_) => Error::InvalidConfiguration(cause().into()),
-        Error::InvalidConfiguration(_) => Error::Unexpected(cause().into()),
+        Error::InvalidConfiguration(_) => Error::CredentialsUnavailable(cause().into()),
+        Error::CredentialsUnavailable(_) => Error::Unexpected(cause().into()),
         Error::Unexpected(_) => return None,
     })
 }
