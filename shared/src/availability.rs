@@ -18,6 +18,7 @@ pub const AVAILABILITY_DAYS: u16 = 31;
 
 /// A time of the doctor's usual length that can be booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
     /// When it begins.

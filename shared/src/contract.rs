@@ -32,10 +32,12 @@ const ABOUT: &str = "Times are RFC 3339 in UTC. A parameter without a value coun
 /// Where the table names a problem that there is not, or two types of one name differ.
 pub fn document() -> String {
     let mut schemas = Schemas::new();
+    let mut refusals = Refusals::default();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for operation in routes::all() {
         let methods = paths.entry(operation.path()).or_default();
-        let described = operation.describe(&mut schemas);
+        let mut described = operation.describe(&mut schemas);
+        refusals.take_from(&mut described);
         let twice = methods.insert(operation.method().to_owned(), described);
         assert!(twice.is_none(), "{} is described twice", operation.path());
     }
@@ -60,8 +62,27 @@ pub fn document() -> String {
                     "description": "A token of the clinic's OpenID Connect provider. Its roles are staff, doctor and patient.",
                 },
             },
+            "responses": refusals.0,
             "schemas": schemas.into_definitions(),
         },
     });
     format!("{document:#}\n")
+}
+
+/// Responses that many operations share, by a name: the status, and a number where there are several.
+#[derive(Default)]
+struct Refusals(BTreeMap<String, Value>);
+
+impl Refusals {
+    /// Leaves references in place of an operation's refusals.
+    fn take_from(&mut self, operation: &mut Value) {
+        let responses = operation["responses"].as_object_mut().into_iter().flatten();
+        for (status, response) in responses.filter(|(status, _)| status.as_str() >= "400") {
+            let mut names = (1..).map(|number| format!("{status}.{number}"));
+            let name = names.find(|name| self.0.get(name).is_none_or(|known| known == response));
+            let name = name.expect("there are numbers enough");
+            let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+            self.0.insert(name, std::mem::replace(response, reference));
+        }
+    }
 }

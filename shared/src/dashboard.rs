@@ -14,6 +14,7 @@ pub const DASHBOARD_DAYS: u16 = 366;
 /// doctor's own time zone. Cancelled appointments and those whose patient did not come are counted,
 /// and take no time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Dashboard {
     /// The first day.
@@ -45,12 +46,13 @@ pub struct Dashboard {
     /// The patients of the appointments that take time.
     pub patients: Patients,
     /// The next free slot from now on, whatever the range; null where the next
-    /// [`AVAILABILITY_DAYS`](crate::availability::AVAILABILITY_DAYS) days have none.
+    /// month, as far as free slots are looked for, has none.
     pub next_gap: Option<Slot>,
 }
 
 /// How many appointments there are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Of every status.
@@ -61,6 +63,7 @@ pub struct Counts {
 
 /// How many appointments stand where. Named as the statuses are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "`Status` says what each means")]
 pub struct StatusCounts {
     pub scheduled: i64,
@@ -74,6 +77,7 @@ pub struct StatusCounts {
 
 /// A day's appointments.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct DayCounts {
     /// The day.
     pub date: NaiveDate,
@@ -84,6 +88,7 @@ pub struct DayCounts {
 
 /// The appointments of an hour of the day, over all days.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct HourCounts {
     /// The hour in which they begin, 0 to 23.
     pub hour: i32,
@@ -94,6 +99,7 @@ pub struct HourCounts {
 
 /// How many patients there are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct Patients {
     /// Those whose first appointment ever at the clinic, with whichever doctor, is among these.
     /// Appointments that were cancelled or missed do not make a patient a known one.

@@ -8,4 +8,6 @@ mod search;
 pub use changes::{Correction, Patch, Registration};
 pub use details::{DateOfBirth, Draft, Email, Phone};
 pub use record::{Patient, find};
+#[cfg(feature = "contract")]
+pub(crate) use search::SHORTEST;
 pub use search::{FoundPatient, PATIENTS_PAGE, PatientPosition, SearchTerm, search};

@@ -5,7 +5,7 @@ use chrono::{Datelike, NaiveDate};
 use crate::error::Error;
 
 /// The years that a range may touch; others are slips of the pen.
-const YEARS: std::ops::RangeInclusive<i32> = 1900..=2199;
+pub(crate) const YEARS: std::ops::RangeInclusive<i32> = 1900..=2199;
 
 /// One to `MAX_DAYS` days, half-open: `to` no longer belongs to it. In whose time zone the days are
 /// is the statement's to say.

@@ -32,6 +32,10 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX
     }
 }
 
+/// Every character that a text may have, as a pattern.
+#[cfg(feature = "contract")]
+pub(crate) const PRINTABLE: &str = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]";
+
 #[cfg(feature = "contract")]
 impl<const MIN: usize, const MAX: usize> schemars::JsonSchema for Text<MIN, MAX> {
     fn inline_schema() -> bool {
@@ -43,7 +47,6 @@ impl<const MIN: usize, const MAX: usize> schemars::JsonSchema for Text<MIN, MAX>
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        const PRINTABLE: &str = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]";
         let pattern = match MIN {
             0 => format!("^{PRINTABLE}*$"),
             1 => format!(r"^{PRINTABLE}*\S{PRINTABLE}*$"),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     clinic::{Clinic, problem},
-    probe::{Reply, get_as, send_as, staff},
+    probe::{Reply, get_as, probe, send_as, staff},
 };
 
 const CHECKED_IN: &str = include_str!("../../shared/openapi.json");
@@ -31,6 +31,16 @@ fn operations(document: &Value) -> BTreeMap<String, &Value> {
         }
     }
     operations
+}
+
+/// The functions, who find nobody where their database should be.
+async fn without_a_database() -> Fleet {
+    let binaries = Binaries::shared().await.expect("the functions").clone();
+    let nowhere = "postgresql://application@127.0.0.1:1/clinic";
+    let fleet = Fleet::builder()
+        .binaries(binaries)
+        .variable("DATABASE_URL", nowhere);
+    fleet.start().await.expect("a fleet")
 }
 
 /// The names of an operation's parameters in this place.
@@ -76,8 +86,7 @@ async fn template_fleet_and_document_have_the_same_routes() {
         assert_eq!(no_token, *open, "{route}");
     }
 
-    let binaries = Binaries::shared().await.expect("the functions").clone();
-    let fleet = Fleet::builder().binaries(binaries).start().await.unwrap();
+    let fleet = without_a_database().await;
     assert_eq!(fleet.routes().collect::<BTreeSet<_>>(), described);
     fleet.shutdown().await;
 }
@@ -88,7 +97,12 @@ fn every_problem_is_described_with_its_status() {
     for kind in contract::kinds() {
         let somewhere = operations(&document).into_values().any(|operation| {
             let problem = "/content/application~1problem+json/schema/allOf/1/properties/type/enum";
-            let response = &operation["responses"][kind.status.to_string()];
+            let response = &operation["responses"][kind.status.to_string()]["$ref"];
+            let response = response
+                .as_str()
+                .unwrap_or("#/none")
+                .trim_start_matches('#');
+            let response = document.pointer(response).unwrap_or(&Value::Null);
             let types = response.pointer(problem).and_then(Value::as_array);
             types.is_some_and(|types| types.contains(&kind.urn().into()))
         });
@@ -207,9 +221,7 @@ async fn functions_know_the_fields_that_are_described_and_no_others() {
 
 #[tokio::test]
 async fn everybody_may_read_the_document_and_ask_whether_it_is_still_right() {
-    // Without a database: the function asks none.
-    let binaries = Binaries::shared().await.expect("the functions").clone();
-    let fleet = Fleet::builder().binaries(binaries).start().await.unwrap();
+    let fleet = without_a_database().await;
     let get = async |headers: &[(&str, &str)]| {
         let path = "/api/openapi.json";
         send_as(&fleet, http::Method::GET, path, None, headers, None).await
@@ -227,11 +239,7 @@ async fn everybody_may_read_the_document_and_ask_whether_it_is_still_right() {
 
 #[tokio::test]
 async fn the_fleet_shows_the_document_on_a_page_of_its_own() {
-    let fleet = Fleet::builder()
-        .binaries(Binaries::none())
-        .start()
-        .await
-        .unwrap();
+    let fleet = probe().start().await.unwrap();
     let get = async |path: &str| get_as(&fleet, "", path).await;
     let page = get("/@fleet/docs/").await;
     assert_eq!(page.headers["content-type"], "text/html");

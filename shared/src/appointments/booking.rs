@@ -24,7 +24,11 @@ use crate::{
 
 /// What a client asks for.
 #[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AppointmentDraft")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Draft {
     /// Who is visited.

@@ -27,7 +27,11 @@ use crate::{
 
 /// What a client wants to be different. What is absent stays.
 #[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AppointmentPatch")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Patch {
     /// When it begins.
@@ -58,7 +62,11 @@ pub struct Edit<'a> {
 
 /// Why an appointment is given up.
 #[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(rename = "CancelReason")
+)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
     /// In the words of whoever cancels; at most 500 characters.

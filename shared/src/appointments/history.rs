@@ -41,6 +41,7 @@ impl Position for PatientHistoryPosition {
 
 /// An appointment as the list of a patient's shows it: no notes, and with whom.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PatientAppointment {
     /// The appointment's id.

@@ -15,6 +15,8 @@ use crate::{
     auth::{Action, Reach, Role, reach},
     idempotency::MAX_KEY,
     page::Cursor,
+    patients::SHORTEST,
+    range::YEARS,
     request::MAX_SEARCH_TEXT,
 };
 
@@ -43,13 +45,16 @@ const OF_THE_GATEWAY: [(u16, &str); 4] = [
     (503, "API Gateway: the function did not answer in time"),
 ];
 
+/// The same where the path has variables, which may turn out to be none.
+const OF_ITS_ROUTER: (u16, &str) = (404, "API Gateway: there is no such route");
+
 /// The same where a token is asked for.
 const OF_THE_AUTHORIZER: (u16, &str) = (401, "API Gateway: no token, or none that is good here");
 
 struct Parameter {
     place: &'static str,
     name: &'static str,
-    says: &'static str,
+    says: String,
     required: bool,
     schema: SchemaOf,
 }
@@ -150,6 +155,31 @@ impl Operation {
         })
     }
 
+    /// The same where it must be there, with the fewest characters.
+    pub(super) fn needed_search(self, name: &'static str, says: &'static str) -> Self {
+        self.parameter("query", name, says, true, |_| {
+            json!({
+                "type": "string",
+                "minLength": SHORTEST,
+                "maxLength": MAX_SEARCH_TEXT,
+                "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$",
+            })
+        })
+    }
+
+    /// A range of so many days at most, in the time zone of `whose` clock.
+    pub(super) fn days(self, most: u16, whose: &str) -> Self {
+        let from = format!("The first day, in the {whose} time zone.");
+        let to = format!(
+            "The day after the last one: 1 to {most} days after `from`. Both lie in the years {} to {}.",
+            YEARS.start(),
+            YEARS.end(),
+        );
+        let day: SchemaOf = |_| json!({ "type": "string", "format": "date" });
+        self.parameter("query", "from", from, true, day)
+            .parameter("query", "to", to, true, day)
+    }
+
     /// Where a page of the list goes on.
     pub(super) fn cursor<P>(self) -> Self {
         let says = "The `nextCursor` of the page before, unchanged.";
@@ -216,6 +246,11 @@ impl Operation {
         self.shows(StatusCode::CREATED, says, HEADERS, Some(schema))
     }
 
+    /// Shows nothing: the thing is no more.
+    pub(super) fn removed(self, says: &'static str) -> Self {
+        self.shows(StatusCode::NO_CONTENT, says, &[], None)
+    }
+
     fn unless_known(self) -> Self {
         let says =
             "ETags of answers that the client has: it is told where one of them is still right.";
@@ -229,14 +264,14 @@ impl Operation {
         mut self,
         place: &'static str,
         name: &'static str,
-        says: &'static str,
+        says: impl Into<String>,
         required: bool,
         schema: SchemaOf,
     ) -> Self {
         self.parameters.push(Parameter {
             place,
             name,
-            says,
+            says: says.into(),
             required,
             schema,
         });
@@ -322,7 +357,9 @@ impl Operation {
             responses.insert(status.to_string(), problem(status, &kinds, schemas));
         }
         let authorizer = (!self.open).then_some(OF_THE_AUTHORIZER);
-        for (status, says) in OF_THE_GATEWAY.into_iter().chain(authorizer) {
+        let router = self.path().contains('{').then_some(OF_ITS_ROUTER);
+        let of_the_gateway = OF_THE_GATEWAY.into_iter().chain(authorizer).chain(router);
+        for (status, says) in of_the_gateway {
             let schema = schemas.shown::<GatewayMessage>();
             let response = responses
                 .entry(status.to_string())
@@ -408,10 +445,10 @@ fn for_whom(action: Action) -> String {
     let roles = Role::ALL.into_iter().filter_map(|role| {
         let name = role.name();
         match reach(role, action) {
-            Reach::All => Some(format!("{name}: all of the clinic")),
-            Reach::Own => Some(format!("{name}: their own")),
+            Reach::All => Some(format!("{name} (everything)")),
+            Reach::Own => Some(format!("{name} (their own)")),
             Reach::Nothing => None,
         }
     });
-    format!("For {}.", roles.collect::<Vec<_>>().join("; for "))
+    format!("For {}.", roles.collect::<Vec<_>>().join(", "))
 }

@@ -5,27 +5,28 @@ use schemars::JsonSchema;
 use super::operation::Operation;
 use crate::{
     appointments::{
-        Appointment, AppointmentDetail, Draft, Patch, Reason, TODAY_PAGE, TodayPosition,
-        UPCOMING_PAGE, UpcomingPosition,
+        Appointment, AppointmentDetail, DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, Draft,
+        HISTORY_DAYS, PATIENT_HISTORY_PAGE, Patch, PatientAppointment, PatientHistoryPosition,
+        Reason, Status, TODAY_PAGE, TodayPosition, UPCOMING_PAGE, UpcomingPosition,
     },
     auth::Action,
-    doctors::{DOCTORS_PAGE, Doctor, DoctorPosition},
+    availability::{AVAILABILITY_DAYS, AVAILABILITY_PAGE, Slot, SlotPosition},
+    dashboard::{DASHBOARD_DAYS, Dashboard},
+    doctors::{
+        Added, Changed, DOCTORS_PAGE, Doctor, DoctorDetail, DoctorPosition, NewWeek, TimeOffDraft,
+    },
     health::{Deep, Health},
     page::{Page, PageLimit},
+    patients::{self, FoundPatient, PATIENTS_PAGE, Patient, PatientPosition},
 };
 
 /// What stands in the way of a time.
-const NO_SUCH_TIME: &[&str] = &[
-    "contradiction",
-    "outside-working-hours",
-    "overlap",
-    "past",
-    "time-off",
-];
+const NO_SUCH_TIME: &[&str] = &["outside-working-hours", "overlap", "past", "time-off"];
 
 /// Every route that is behind API Gateway.
 pub(super) fn all() -> Vec<Operation> {
     let doctor = "The doctor.";
+    let patient = "The patient.";
     let appointment = "The appointment.";
     let route = Operation::new;
     vec![
@@ -55,6 +56,118 @@ pub(super) fn all() -> Vec<Operation> {
         .id("id", doctor)
         .cursor::<TodayPosition>()
         .page::<Page<Appointment, TodayPosition>>(TODAY_PAGE, "A page of appointments.")
+        .reads(),
+        route(
+            "GET /api/doctors/{id}/appointments",
+            "A doctor's appointments of a range of days, by start",
+        )
+        .action(Action::SeeSchedule)
+        .id("id", doctor)
+        .days(HISTORY_DAYS, "doctor's")
+        .query::<Status>("status", "Of this status alone.")
+        .query::<PageLimit<DOCTOR_HISTORY_PAGE>>("limit", "The most on a page.")
+        .cursor::<DoctorHistoryPosition>()
+        .page::<Page<Appointment, DoctorHistoryPosition>>(
+            DOCTOR_HISTORY_PAGE,
+            "A page of appointments.",
+        )
+        .reads(),
+        route(
+            "GET /api/doctors/{id}/availability",
+            "When a doctor can be visited: free slots, by start",
+        )
+        .action(Action::SeeDoctors)
+        .id("id", doctor)
+        .days(AVAILABILITY_DAYS, "doctor's")
+        .cursor::<SlotPosition>()
+        .page::<Page<Slot, SlotPosition>>(AVAILABILITY_PAGE, "A page of slots.")
+        .reads(),
+        route(
+            "GET /api/doctors/{id}/dashboard",
+            "What became of a doctor's time on a range of days",
+        )
+        .action(Action::SeeSchedule)
+        .id("id", doctor)
+        .days(DASHBOARD_DAYS, "doctor's")
+        .many::<Dashboard>("The figures.")
+        .reads(),
+        route("GET /api/doctors/{id}", "One doctor, with their week")
+            .action(Action::SeeDoctors)
+            .id("id", doctor)
+            .one::<DoctorDetail>("The doctor; their time off for staff and themselves.")
+            .reads(),
+        route(
+            "PUT /api/doctors/{id}/working-hours",
+            "Replaces a doctor's ordinary week",
+        )
+        .action(Action::ChangeFrame)
+        .id("id", doctor)
+        .if_match()
+        .body::<NewWeek>()
+        .changed::<Changed<'_>>(
+            "The doctor as they are now, whose ETag it is, and appointments that are outside the week.",
+        )
+        .refuses(&["contradiction"])
+        .writes(),
+        route("POST /api/doctors/{id}/time-off", "Takes a doctor away for a time")
+            .action(Action::ChangeFrame)
+            .id("id", doctor)
+            .idempotent()
+            .body::<TimeOffDraft>()
+            .created::<Added<'_>>("The absence, and the appointments that are in it.")
+            .writes(),
+        route(
+            "DELETE /api/doctors/{id}/time-off/{timeOffId}",
+            "Takes an absence back",
+        )
+        .action(Action::ChangeFrame)
+        .id("id", doctor)
+        .id("timeOffId", "The absence.")
+        .removed("There is no such absence any more.")
+        .writes(),
+        route("GET /api/patients", "Patients by a part of name or phone number")
+            .action(Action::SearchPatients)
+            .needed_search(
+                "q",
+                "A part of the name or of the phone number's digits; of two characters, the beginning of the name.",
+            )
+            .query::<PageLimit<PATIENTS_PAGE>>("limit", "The most on a page.")
+            .cursor::<PatientPosition>()
+            .page::<Page<FoundPatient, PatientPosition>>(PATIENTS_PAGE, "A page of patients.")
+            .reads(),
+        route("POST /api/patients", "Registers a patient")
+            .action(Action::KeepPatients)
+            .idempotent()
+            .body::<patients::Draft>()
+            .created::<Patient>("Registered.")
+            .refuses(&["subject-taken"])
+            .writes(),
+        route("GET /api/patients/{id}", "One patient")
+            .action(Action::SeePatient)
+            .id("id", patient)
+            .one::<Patient>("The patient; who logs in as them for staff.")
+            .reads(),
+        route("PATCH /api/patients/{id}", "Corrects what is known of a patient")
+            .action(Action::KeepPatients)
+            .id("id", patient)
+            .if_match()
+            .body::<patients::Patch>()
+            .changed::<Patient>("The patient as they are now.")
+            .refuses(&["subject-taken"])
+            .writes(),
+        route(
+            "GET /api/patients/{id}/appointments",
+            "A patient's appointments of a range of days, by start; for a doctor the ones with themselves",
+        )
+        .action(Action::SeePatientAppointments)
+        .id("id", patient)
+        .days(HISTORY_DAYS, "clinic's")
+        .query::<PageLimit<PATIENT_HISTORY_PAGE>>("limit", "The most on a page.")
+        .cursor::<PatientHistoryPosition>()
+        .page::<Page<PatientAppointment, PatientHistoryPosition>>(
+            PATIENT_HISTORY_PAGE,
+            "A page of appointments.",
+        )
         .reads(),
         route("POST /api/appointments", "Books an appointment")
             .action(Action::Book)

@@ -1,8 +1,9 @@
 //! The schemas of types.
 
 use schemars::{
-    JsonSchema, SchemaGenerator,
+    JsonSchema, Schema, SchemaGenerator,
     generate::{Contract, SchemaSettings},
+    transform::RecursiveTransform,
 };
 use serde_json::{Map, Value};
 
@@ -23,6 +24,10 @@ impl Schemas {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
             settings.contract = contract;
+            // To a client, absent is not the same as null: a patch removes what is null.
+            settings
+                .transforms
+                .push(Box::new(RecursiveTransform(forget_null)));
             settings.into_generator()
         };
         Self {
@@ -52,5 +57,12 @@ impl Schemas {
             definitions.insert(name, shown);
         }
         definitions
+    }
+}
+
+/// Takes out the default of a field that is optional: that it is none says nothing.
+fn forget_null(schema: &mut Schema) {
+    if schema.get("default").is_some_and(Value::is_null) {
+        schema.remove("default");
     }
 }

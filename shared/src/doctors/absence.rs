@@ -24,6 +24,7 @@ const LONGEST: TimeDelta = TimeDelta::days(1830);
 
 /// One absence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TimeOff {
     /// The absence's id.
@@ -38,6 +39,7 @@ pub struct TimeOff {
 
 /// A new one, as clients write it.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimeOffDraft {
     /// When it begins.
@@ -73,7 +75,12 @@ pub struct Removal<'a> {
 
 /// The absence, and whom to call.
 #[derive(Serialize)]
-struct Added<'a> {
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AddedTimeOff")
+)]
+pub(crate) struct Added<'a> {
     #[serde(flatten)]
     time_off: &'a TimeOff,
     #[serde(flatten)]

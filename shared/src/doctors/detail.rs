@@ -12,6 +12,7 @@ pub const TIME_OFF_SHOWN: usize = 100;
 
 /// A doctor, whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DoctorDetail {
     /// The doctor's id.

@@ -11,6 +11,7 @@ pub const DOCTORS_PAGE: u16 = 100;
 
 /// A doctor as the list shows them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Doctor {
     /// The doctor's id.

@@ -13,6 +13,7 @@ pub const OUTSIDE_SHOWN: usize = 200;
 
 /// A live appointment to come, outside the frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OutsideAppointment {
     /// The appointment's id.
@@ -29,6 +30,7 @@ pub struct OutsideAppointment {
 
 /// Some of them, by their beginning.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Outside {
     /// The first ones.

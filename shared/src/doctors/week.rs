@@ -1,5 +1,7 @@
 //! An ordinary week of a doctor's, and its replacement.
 
+use std::ops::RangeInclusive;
+
 use chrono::NaiveTime;
 use headers::IfMatch;
 use lambda_http::http::StatusCode;
@@ -23,12 +25,19 @@ use crate::{
 /// The most intervals of a week: eight a day. More are a slip.
 pub const MAX_HOURS: usize = 56;
 
+/// From Monday to Sunday.
+const WEEKDAYS: RangeInclusive<i16> = 1..=7;
+
+/// How long a slot may be, in minutes.
+const SLOT_MINUTES: RangeInclusive<i32> = 5..=480;
+
 /// The end of the day, which is no time of day but can be the end of one's work.
 const MIDNIGHT: &str = "24:00";
 
 /// Some hours of a day of the week, in the doctor's own time zone. Half-open: at `closes` nothing
 /// goes on any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WorkingHours {
     /// ISO 8601: Monday is 1, Sunday 7.
@@ -41,6 +50,11 @@ pub struct WorkingHours {
 
 /// 1 for Monday to 7 for Sunday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, extend("minimum" = WEEKDAYS.start(), "maximum" = WEEKDAYS.end()))
+)]
 #[serde(try_from = "i16")]
 pub struct Weekday(i16);
 
@@ -48,13 +62,18 @@ impl TryFrom<i16> for Weekday {
     type Error = &'static str;
 
     fn try_from(number: i16) -> Result<Self, &'static str> {
-        let known = (1..=7).contains(&number).then_some(Self(number));
+        let known = WEEKDAYS.contains(&number).then_some(Self(number));
         known.ok_or("weekday must be from 1, Monday, to 7, Sunday")
     }
 }
 
 /// A time on the clock on the wall, `00:00` to `24:00`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, extend("pattern" = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"))
+)]
 #[serde(try_from = "String")]
 pub struct WallClock(String);
 
@@ -74,10 +93,10 @@ impl TryFrom<String> for WallClock {
 
 /// What a client wants the week to be.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewWeek {
-    /// All of it: at most [`MAX_HOURS`] intervals, in any order. None: the doctor is booked by staff
-    /// alone.
+    /// All of it, in any order. None: the doctor is booked by staff alone.
     pub working_hours: WeekOf,
     /// How long an offered slot is; stays where it is absent.
     pub slot_minutes: Option<SlotMinutes>,
@@ -85,6 +104,11 @@ pub struct NewWeek {
 
 /// Not more intervals than there can be.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, extend("maxItems" = MAX_HOURS))
+)]
 #[serde(try_from = "Vec<WorkingHours>")]
 pub struct WeekOf(Vec<WorkingHours>);
 
@@ -102,6 +126,11 @@ impl TryFrom<Vec<WorkingHours>> for WeekOf {
 
 /// 5 to 480 minutes.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, extend("minimum" = SLOT_MINUTES.start(), "maximum" = SLOT_MINUTES.end()))
+)]
 #[serde(try_from = "i32")]
 pub struct SlotMinutes(i32);
 
@@ -109,7 +138,7 @@ impl TryFrom<i32> for SlotMinutes {
     type Error = &'static str;
 
     fn try_from(minutes: i32) -> Result<Self, &'static str> {
-        let usual = (5..=480).contains(&minutes).then_some(Self(minutes));
+        let usual = SLOT_MINUTES.contains(&minutes).then_some(Self(minutes));
         usual.ok_or("slotMinutes must be from 5 to 480")
     }
 }
@@ -129,7 +158,12 @@ pub struct Week<'a> {
 
 /// The doctor as they are now, and whom to call.
 #[derive(Serialize)]
-struct Changed<'a> {
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ChangedWeek")
+)]
+pub(crate) struct Changed<'a> {
     doctor: &'a DoctorDetail,
     #[serde(flatten)]
     outside: &'a Outside,

@@ -43,10 +43,16 @@ impl Change for Registration<'_> {
 
 /// What a client wants to be different. What is absent stays, what is null is removed.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(rename = "PatientPatch")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Patch {
     /// The name, which everybody has.
     #[serde(default, deserialize_with = "given")]
+    #[cfg_attr(feature = "contract", schemars(with = "Text<1, 200>"))]
     pub full_name: Option<Text<1, 200>>,
     /// The phone number.
     #[serde(default, deserialize_with = "given")]

@@ -5,10 +5,17 @@ use std::fmt;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "contract")]
+use crate::text::PRINTABLE;
 use crate::{clock, text::Text};
 
 /// A new patient.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(rename = "PatientDraft")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Draft {
     /// 1 to 200 characters.
@@ -35,6 +42,11 @@ impl fmt::Display for Unacceptable {
 
 /// A phone number as people write it; a search compares its digits alone.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, extend("pattern" = format!("^{PRINTABLE}*[0-9]{PRINTABLE}*$")))
+)]
 #[serde(try_from = "Text<1, 40>")]
 pub struct Phone(Text<1, 40>);
 
@@ -59,6 +71,11 @@ impl TryFrom<Text<1, 40>> for Phone {
 
 /// An address with one `@`. Whether it reaches anybody only a message can tell.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, extend("pattern" = r"^\s*[^\s@]+@[^\s@]+\s*$"))
+)]
 #[serde(try_from = "Text<3, 254>")]
 pub struct Email(Text<3, 254>);
 
@@ -86,6 +103,11 @@ impl TryFrom<Text<3, 254>> for Email {
 
 /// A day, from the year 1900 to today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "contract",
+    derive(schemars::JsonSchema),
+    schemars(inline, extend("format" = "date"))
+)]
 #[serde(try_from = "String")]
 pub struct DateOfBirth(NaiveDate);
 

@@ -9,6 +9,7 @@ use crate::auth::Access;
 
 /// A patient, as staff, they themselves and their doctors see them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Patient {
     /// The patient's id.

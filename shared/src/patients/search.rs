@@ -14,12 +14,13 @@ use crate::{
 /// The most patients on a page, and the default.
 pub const PATIENTS_PAGE: u16 = 50;
 /// The fewest characters to search for.
-const SHORTEST: usize = 2;
+pub(crate) const SHORTEST: usize = 2;
 /// So many characters make a trigram, which is what the indexes on parts hold.
 const TRIGRAM: usize = 3;
 
 /// A patient as the search shows them: enough to tell two of the same name apart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FoundPatient {
     /// The patient's id.
