@@ -26,6 +26,8 @@ pub mod plan;
 #[cfg(feature = "headroom")]
 pub mod provider;
 #[cfg(feature = "headroom")]
+mod settings;
+#[cfg(feature = "headroom")]
 pub mod time_limits;
 
 use std::num::NonZeroU32;

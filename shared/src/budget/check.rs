@@ -9,12 +9,11 @@ use super::{
     excess,
     finding::{Finding, Rule, Severity, Verdict},
     overlap::{self, Overlap, Retention},
-    time_limits,
+    settings, time_limits,
 };
 use crate::{
     config::{LEASE_LONG, MAX_SECONDS, RETENTION_MARK},
-    database_url::DatabaseUrl,
-    template::{Function, Template, Unread, Variable},
+    template::{Function, Template, Unread},
 };
 
 /// The first version of PostgreSQL that ends idle sessions by itself.
@@ -103,7 +102,7 @@ pub fn check(question: &Question<'_>) -> Report {
     let mut assumed = Vec::new();
     for function in &functions {
         let mut found = Vec::new();
-        match url(function, &question.url) {
+        match settings::url(function, &question.url) {
             Ok(url) => {
                 if !url.known {
                     assumed.push(function.logical_id.as_str());
@@ -220,23 +219,6 @@ fn unread(template: &Template) -> Vec<Finding> {
         ),
     };
     template.unread.iter().map(finding).collect()
-}
-
-/// The settings of a function's URL: its own where they are known, else those given for it.
-fn url(function: &Function, otherwise: &Url) -> Result<Url, Finding> {
-    match function.variables.get("DATABASE_URL") {
-        Some(Variable::Literal(text)) if !text.is_empty() => match DatabaseUrl::parse(text) {
-            Ok(settings) => Ok(Url {
-                settings,
-                known: true,
-            }),
-            Err(error) => {
-                let finding = Finding::fails(Rule::Configuration, error.to_string());
-                Err(finding.of(&function.logical_id))
-            }
-        },
-        _ => Ok(otherwise.clone()),
-    }
 }
 
 /// How long a function's retained sessions may sit idle, in seconds, and up to which share of the

@@ -75,10 +75,11 @@ pub struct Url {
 }
 
 /// Whether a function leads to a database, by any of the variables that do. An empty one counts as
-/// not set.
+/// not set, and so does one for IAM's authentication that says `off`.
 pub fn uses_database(function: &Function) -> bool {
     function.variables.iter().any(|(name, value)| {
-        let leads = LEADING_TO_A_DATABASE.contains(&name.as_str()) || name.starts_with(IAM);
+        let off = matches!(value, Variable::Literal(text) if text == "off");
+        let leads = LEADING_TO_A_DATABASE.contains(&name.as_str()) || name.starts_with(IAM) && !off;
         // All the variables together are unknown: among them may be one that leads there.
         (leads || name == "Environment.Variables")
             && !matches!(value, Variable::Literal(text) if text.is_empty())
