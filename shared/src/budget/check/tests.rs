@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::database_url::DatabaseUrl;
+
 use super::*;
 
 /// Lines of templates, odd ones among them.
