@@ -9,6 +9,9 @@ ID ?=
 RUNS ?= 5
 ARGS ?=
 DATABASE ?= --max-connections 100
+ENV ?= dev
+ARCH ?= arm64
+PARAMETERS ?=
 # DATABASE_URL, from the command line or the shell, replaces the local cluster of `make run`.
 
 # Cargo gives build scripts a PROFILE of its own, and some compile again when they meet another.
@@ -18,7 +21,7 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test check queries contract budget measure toolchain
+.PHONY: help run token test check queries contract budget measure build deploy verify toolchain
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +35,10 @@ help: ## List the targets and their variables
 	@echo "  RUNS=$(RUNS)            measure: how often each case is measured; 1 for a quick look"
 	@echo "  ARGS=              measure: further arguments, such as --set DATABASE_LEASE_HOT_MS=0 or --help"
 	@echo "  DATABASE=$(DATABASE)"
-	@echo "                     budget: which database, and further arguments of headroom check"
+	@echo "                     budget, deploy: which database, and further arguments of headroom check"
+	@echo "  ENV=$(ENV)            deploy: the stage in samconfig.toml"
+	@echo "  PARAMETERS=        deploy: further parameters of the template, NAME=VALUE NAME=VALUE"
+	@echo "  ARCH=$(ARCH)         build, deploy: what the functions are built for, arm64 or x86_64"
 	@echo "  DATABASE_URL=      run: a PostgreSQL to use instead of a local cluster under the target directory"
 	@echo "  CARGO_TARGET_DIR=  where everything is built; target/ by default"
 
@@ -73,6 +79,44 @@ contract: toolchain ## Write what the code says about the API to shared/openapi.
 # The fleet and its clients are built as what is deployed, too: they share the processors with it.
 measure: toolchain ## Print how fast a misbehaving fleet answers, beside an orderly one
 	@$(CARGO) run --release --quiet -p fleet --bin measure -- --runs '$(RUNS)' $(ARGS)
+
+# What the deployment needs, each from PyPI into an environment of its own: checkov and the AWS CLI want other libraries
+# than SAM does. The folder carries the version, so that another version is another folder.
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+SAM := $(TARGET)/tools/sam-1.170.0
+CHECKOV := $(TARGET)/tools/checkov-3.3.30
+AWS := $(TARGET)/tools/aws-1.46.3
+$(SAM)/installed: PACKAGES := aws-sam-cli==1.170.0 cfn-lint==1.58.0 cargo-lambda==1.9.2 ziglang==0.17.1
+$(CHECKOV)/installed: PACKAGES := checkov==3.3.30
+$(AWS)/installed: PACKAGES := awscli==1.46.3
+
+$(TARGET)/tools/%/installed:
+	@rm -rf '$(@D)'; python3 -m venv '$(@D)' || { \
+	  echo "python3 with venv is needed: sudo apt-get install python3-venv" >&2; exit 1; }
+	'$(@D)/bin/pip' install --quiet $(PACKAGES)
+	@touch '$@'
+
+# All functions in one build, whose dependencies are compiled once; sam build finds nothing left to compile. The package
+# alone: in one build with the tools, the functions would get their features.
+build: toolchain $(SAM)/installed ## Build every function for Lambda, and the template that sam deploys
+	@! command -v rustup >/dev/null 2>&1 || rustup --quiet target add $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
+	PATH='$(SAM)/bin':"$$PATH" $(CARGO) lambda build --release $(if $(filter arm64,$(ARCH)),--arm64) --package functions --bins
+	PATH='$(SAM)/bin':"$$PATH" SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture=$(ARCH) \
+	  --build-dir '$(TARGET)/sam/$(ARCH)'
+
+# The account's concurrency is asked for first: SAM would find out in the middle of the deployment.
+deploy: toolchain $(SAM)/installed $(AWS)/installed ## Deploy a stage of samconfig.toml, once its budget holds
+	@granted=$$('$(AWS)/bin/aws' lambda get-account-settings --query AccountLimit.ConcurrentExecutions --output text) || exit 1; \
+	[ "$$granted" -ge 1000 ] || echo "this account may run $$granted invocations at once, not 1000: \
+	  have Lambda's quota \"Concurrent executions\" raised" >&2; \
+	$(CARGO) run --quiet -p shared --features headroom --bin headroom -- check $(DATABASE) \
+	  --samconfig --config-env '$(ENV)' $(foreach pair,$(PARAMETERS),--parameter '$(pair)') --account-concurrency "$$granted"
+	@$(MAKE) --no-print-directory build
+	@.ci/deploy '$(ENV)' '$(TARGET)/sam/$(ARCH)' '$(SAM)' '$(AWS)' \
+	  $(if $(filter-out arm64,$(ARCH)),Architecture=$(ARCH)) $(PARAMETERS)
+
+verify: toolchain $(SAM)/installed $(CHECKOV)/installed ## Lint the template, build every function for Lambda, run them
+	@.ci/verify '$(TARGET)' '$(SAM)' '$(CHECKOV)'
 
 # One clear line instead of pages of compiler errors.
 toolchain:
