@@ -221,14 +221,50 @@ fn a_plan_is_one_that_the_check_accepts() {
     }
 }
 
-/// The project's own template, on the server that its defaults are made for.
+/// The project's own template, on the server that its defaults are made for, and on each that its
+/// shares of the ceiling are made for.
 #[test]
 fn the_projects_own_template_holds() {
-    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let (status, text) = run(headroom()
-        .args(["check", "--max-connections", "100", "--template"])
-        .arg(template));
+    let check = |arguments: &[&str]| {
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+        let mut command = headroom();
+        run(command
+            .args(["check", "--template"])
+            .arg(template)
+            .args(arguments))
+    };
+    let (status, text) = check(&["--max-connections", "100"]);
     assert_eq!(status, 0, "{text}");
+    for connections in ["25", "50", "100", "200", "400"] {
+        let parameter = format!("DatabaseConnections={connections}");
+        let server = ["--max-connections", connections];
+        let (status, text) = check(&[&["--parameter", &parameter], &server[..]].concat());
+        assert_eq!(status, 0, "{text}");
+    }
+    // RDS keeps more slots to itself.
+    let (status, text) = check(&["--max-connections", "100", "--reserved", "6"]);
+    assert_eq!(status, 0, "{text}");
+    let managed = ["--parameter", "ManagedInstances=on"];
+    let (status, text) = check(&[&managed, &["--max-connections", "100"][..]].concat());
+    assert!(
+        status == 0 && text.contains("AppointmentsUpcomingManagedFunction"),
+        "{text}"
+    );
+}
+
+/// What `make deploy` would check, for every stage.
+#[test]
+fn every_stage_of_the_project_holds() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samconfig.toml");
+    let template = file.with_file_name("template.yaml");
+    for (stage, connections) in [("dev", "25"), ("staging", "50"), ("prod", "100")] {
+        let mut command = headroom();
+        command.args(["check", "--max-connections", connections, "--template"]);
+        command.arg(&template).arg("--samconfig").arg(&file);
+        let (status, text) = run(command.args(["--config-env", stage]));
+        assert_eq!(status, 0, "{stage}: {text}");
+        assert!(!text.contains("unknown"), "{stage}: {text}");
+    }
 }
 
 /// What a running server says counts, and its password is never repeated.

@@ -72,6 +72,24 @@ impl Binaries {
         Ok(Self { paths })
     }
 
+    /// Executables that were built for Lambda: in a folder of their own each, named `bootstrap`, as
+    /// `cargo lambda build` leaves them.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn bootstraps(folder: &Path) -> std::io::Result<Self> {
+        let mut paths = BTreeMap::new();
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let bootstrap = entry.path().join("bootstrap");
+            if bootstrap.is_file() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                paths.insert(name, bootstrap);
+            }
+        }
+        Ok(Self { paths })
+    }
+
     /// The executables of the dev profile, built once per process however many tests ask.
     pub async fn shared() -> Result<&'static Self, BuildError> {
         static BUILT: OnceCell<Binaries> = OnceCell::const_new();
