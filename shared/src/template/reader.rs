@@ -92,12 +92,13 @@ impl Reader<'_, '_> {
     /// A property: the function's own, else the one in `Globals`; maps are merged, as SAM merges
     /// them, key by key before anything is resolved.
     fn property(&self, path: &[&str]) -> Option<Value> {
+        let ignored = path.first().is_some_and(|name| self.ignores_global(name));
         let value = |node| match self.scope.value(node) {
             Value::Removed => None,
             value => Some(value),
         };
         let mut own = lookup(self.resource, &["Properties"]);
-        let mut inherited = self.globals;
+        let mut inherited = self.globals.filter(|_| !ignored);
         let mut resolved = None;
         for key in path {
             own = own.and_then(|node| node.as_mapping_get(key));
@@ -128,6 +129,17 @@ impl Reader<'_, '_> {
                 (own, _) => Some(own),
             },
             (None, own, inherited) => value(own.or(inherited)?),
+        }
+    }
+
+    /// Whether the resource takes nothing of a property from `Globals`: `IgnoreGlobals`, a list of
+    /// names, or `*` for all.
+    /// <https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification-template-anatomy-globals.html>
+    fn ignores_global(&self, name: &str) -> bool {
+        match lookup(self.resource, &["IgnoreGlobals"]).map(|node| self.scope.value(node)) {
+            Some(Value::Text { text, .. }) => text == "*",
+            Some(Value::List(names)) => names.iter().any(|ignored| ignored.text() == Some(name)),
+            _ => false,
         }
     }
 

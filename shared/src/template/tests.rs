@@ -76,6 +76,30 @@ fn globals_give_scalars_and_merge_variables() {
 }
 
 #[test]
+fn a_resource_may_take_nothing_from_globals() {
+    let ignoring = |what: &str| {
+        let text = template("{ Environment: { Variables: { OWN: 5 } } }").replace(
+            "Type: AWS::Serverless::Function",
+            &format!("Type: AWS::Serverless::Function\n    IgnoreGlobals: {what}"),
+        );
+        let template = parse(&text, &Parameters::new()).expect("a template");
+        let function = &template.functions[0];
+        let names: Vec<String> = function.variables.keys().cloned().collect();
+        (names.join(" "), function.timeout.clone())
+    };
+    let second = |seconds| Ok(Duration::from_secs(seconds));
+    assert_eq!(
+        ignoring("[Timeout]"),
+        ("LINK OWN SHARED".to_owned(), second(3))
+    );
+    assert_eq!(
+        ignoring("[Environment, VpcConfig]"),
+        ("OWN".to_owned(), second(29))
+    );
+    assert_eq!(ignoring("\"*\""), ("OWN".to_owned(), second(3)));
+}
+
+#[test]
 fn silence_means_lambdas_defaults() {
     let text = template("{}").replace("Timeout: 29", "MemorySize: 256");
     let template = parse(&text, &Parameters::new()).expect("a template");
