@@ -21,7 +21,7 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test check queries contract budget measure build deploy verify toolchain
+.PHONY: help run token test check queries contract fuzz budget measure build deploy verify toolchain
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ queries: toolchain ## Check the queries against a throwaway database and refresh
 	@tool="$${CARGO_TARGET_DIR:-target}/debug/queries"; [ -x "$$tool" ] || { \
 	  echo "it was never built: undo the change for a moment, run 'make queries', and try again" >&2; exit 1; }; \
 	  "$$tool"
+
+# With a client from PyPI, in an environment that is made under the target directory.
+fuzz: toolchain ## Try 10 000 requests and more that the API's description allows, or does not, as each role
+	$(CARGO) test -p fleet --test api -- --ignored --nocapture fuzz::ten_thousand_cases_and_more
 
 # Built for itself: in one build with the functions, they would get its features.
 budget: toolchain ## Check that what the template deploys stays within what the database grants

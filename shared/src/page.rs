@@ -130,7 +130,7 @@ impl<P> schemars::JsonSchema for Cursor<P> {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$" })
+        schemars::json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_-]*$" })
     }
 }
 

@@ -32,9 +32,13 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX
     }
 }
 
-/// Every character that a text may have, as a pattern.
+/// A character that a text may have, as a pattern.
 #[cfg(feature = "contract")]
 pub(crate) const PRINTABLE: &str = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]";
+
+/// One that is no blank.
+#[cfg(feature = "contract")]
+pub(crate) const VISIBLE: &str = r"[^\u0000-\u0020\u007f-\u00a0\s]";
 
 #[cfg(feature = "contract")]
 impl<const MIN: usize, const MAX: usize> schemars::JsonSchema for Text<MIN, MAX> {
@@ -47,16 +51,24 @@ impl<const MIN: usize, const MAX: usize> schemars::JsonSchema for Text<MIN, MAX>
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let pattern = match MIN {
-            0 => format!("^{PRINTABLE}*$"),
-            1 => format!(r"^{PRINTABLE}*\S{PRINTABLE}*$"),
-            _ => format!(r"^{PRINTABLE}*\S{PRINTABLE}{{{},}}\S{PRINTABLE}*$", MIN - 2),
-        };
         schemars::json_schema!({
             "type": "string",
             "minLength": MIN,
             "maxLength": MAX,
-            "pattern": pattern,
+            "pattern": pattern(PRINTABLE, MIN),
         })
+    }
+}
+
+/// The pattern of a text with so many characters at least, not counting blanks around them.
+#[cfg(feature = "contract")]
+pub(crate) fn pattern(any: &str, least: usize) -> String {
+    match least {
+        0 => format!("^{any}*$"),
+        1 => format!("^{any}*{VISIBLE}{any}*$"),
+        _ => {
+            let between = least - 2;
+            format!("^{any}*{VISIBLE}{any}{{{between},}}{VISIBLE}{any}*$")
+        }
     }
 }

@@ -26,6 +26,7 @@ mod desk;
 mod failures;
 mod faults;
 mod frame;
+mod fuzz;
 mod gateway;
 mod guards;
 mod history;

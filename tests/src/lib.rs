@@ -13,6 +13,8 @@
 //! | `function` | which environment gets an invocation; throttling |
 //! | `environment` | one process: freeze, thaw, time out, end |
 //! | `runtime_api` | what that process talks to |
+//! | [`fuzz`] | a client that tries what the API's description allows, and what it does not |
+//! | [`python`] | programs from PyPI |
 //! | `docs` | a page that shows the API's description |
 //! | `spawner` | starting processes that end with the fleet |
 //! | [`database`] | PostgreSQL, for `make run` and for each test |
@@ -31,6 +33,7 @@ mod docs;
 mod environment;
 mod fleet;
 mod function;
+pub mod fuzz;
 mod gateway;
 mod invocation;
 pub mod issuer;
@@ -39,6 +42,7 @@ pub mod measure;
 pub mod moto;
 pub mod pgbouncer;
 pub mod proxy;
+pub mod python;
 mod runtime_api;
 pub mod sample;
 mod spawner;

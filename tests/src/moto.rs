@@ -1,13 +1,11 @@
 //! Secrets Manager and Parameter Store on this machine: moto's server, which answers the same API
 //! from memory. It checks no signature.
 //!
-//! It is installed once, from PyPI into an environment of its own in the target directory.
+//! It comes from PyPI.
 
 use std::{
-    fs,
-    fs::File,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -16,13 +14,11 @@ use aws_credential_types::Credentials;
 use aws_sdk_secretsmanager::{config::Region, operation::create_secret::CreateSecretError};
 use aws_sdk_ssm::types::ParameterType;
 use aws_smithy_http_client::Builder as HttpClient;
-use tokio::{
-    net::TcpStream,
-    process::{Child, Command},
-};
+use tokio::{net::TcpStream, process::Child};
 
 use crate::{
-    database::{self, free_port, work_folder},
+    database::{self, free_port},
+    python,
     spawner::{self, Spawner},
 };
 
@@ -42,17 +38,9 @@ const KEY: &str = "test";
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Python or its `venv` is missing, or PyPI cannot be reached.
-    #[error(
-        "{PACKAGE} could not be installed ({command}: {said}); it needs python3 with venv \
-         (sudo apt-get install python3-venv) and PyPI"
-    )]
-    Install {
-        /// What was run.
-        command: String,
-        /// What it said, or why it did not run.
-        said: String,
-    },
+    /// It could not be installed.
+    #[error(transparent)]
+    Install(#[from] python::Error),
     /// The server ended right away, or does not answer.
     #[error("moto's server did not start: {0}")]
     Start(String),
@@ -89,7 +77,7 @@ impl Moto {
     /// # Errors
     /// When it cannot be installed, and when it does not start.
     pub async fn start() -> Result<Self, Error> {
-        let python = install().await?;
+        let python = python::programs(PACKAGE).await?.join("python3");
         let spawner = Spawner::new().map_err(io_error("cannot start a thread"))?;
         let mut attempts = 1;
         loop {
@@ -216,49 +204,6 @@ async fn start(spawner: &Spawner, python: &Path, port: u16) -> Result<Child, Err
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-/// The Python that has moto, installed where it is not yet. Whoever comes second waits for the first.
-async fn install() -> Result<PathBuf, Error> {
-    let folder = work_folder("moto");
-    fs::create_dir_all(&folder).map_err(io_error("cannot create moto's folder"))?;
-    let lock = File::create(folder.join("lock")).map_err(io_error("cannot lock moto's folder"))?;
-    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
-        .await
-        .expect("waiting for a lock does not panic")
-        .map_err(io_error("cannot lock moto's folder"))?;
-    let environment = folder.join(PACKAGE);
-    let python = environment.join("bin/python3");
-    let complete = environment.join("complete");
-    if !complete.is_file() {
-        let path = environment.display().to_string();
-        run("python3", &["-m", "venv", "--clear", &path]).await?;
-        let pip = ["-m", "pip", "install", "--quiet", PACKAGE];
-        run(&python.display().to_string(), &pip).await?;
-        fs::write(&complete, "").map_err(io_error("cannot write into moto's folder"))?;
-    }
-    drop(lock);
-    Ok(python)
-}
-
-async fn run(program: &str, arguments: &[&str]) -> Result<(), Error> {
-    let failed = |said: String| Error::Install {
-        command: format!("{program} {}", arguments.join(" ")),
-        said,
-    };
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    // python3's venv says what is missing on standard output.
-    let said = [output.stdout, output.stderr].concat();
-    Err(failed(String::from_utf8_lossy(&said).trim().to_owned()))
 }
 
 fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> Error {

@@ -18,6 +18,7 @@ use crate::{
     patients::SHORTEST,
     range::YEARS,
     request::MAX_SEARCH_TEXT,
+    text,
 };
 
 /// What may go wrong wherever the database is asked.
@@ -146,25 +147,12 @@ impl Operation {
 
     /// A text to search for.
     pub(super) fn search(self, name: &'static str, says: &'static str) -> Self {
-        self.parameter("query", name, says, false, |_| {
-            json!({
-                "type": "string",
-                "maxLength": MAX_SEARCH_TEXT,
-                "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
-            })
-        })
+        self.parameter("query", name, says, false, |_| search(0))
     }
 
     /// The same where it must be there, with the fewest characters.
     pub(super) fn needed_search(self, name: &'static str, says: &'static str) -> Self {
-        self.parameter("query", name, says, true, |_| {
-            json!({
-                "type": "string",
-                "minLength": SHORTEST,
-                "maxLength": MAX_SEARCH_TEXT,
-                "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$",
-            })
-        })
+        self.parameter("query", name, says, true, |_| search(SHORTEST))
     }
 
     /// A range of so many days at most, in the time zone of `whose` clock.
@@ -438,6 +426,16 @@ fn header(name: &str) -> Value {
         _ => panic!("nothing is said about the header {name}"),
     };
     json!({ "description": says, "schema": schema })
+}
+
+/// The schema of a text to search for, with so many characters at least.
+fn search(least: usize) -> Value {
+    json!({
+        "type": "string",
+        "minLength": least,
+        "maxLength": MAX_SEARCH_TEXT,
+        "pattern": text::pattern(r"[^\u0000-\u001f\u007f-\u009f]", least),
+    })
 }
 
 /// Who may, in words.

@@ -30,6 +30,10 @@ pub struct Draft {
     pub subject: Option<Text<1, 255>>,
 }
 
+/// A character of an address, as a pattern.
+#[cfg(feature = "contract")]
+const ADDRESS: &str = r"[^\u0000-\u0020\u007f-\u00a0\s@]";
+
 /// What a field must be.
 #[derive(Debug)]
 pub struct Unacceptable(&'static str);
@@ -74,7 +78,7 @@ impl TryFrom<Text<1, 40>> for Phone {
 #[cfg_attr(
     feature = "contract",
     derive(schemars::JsonSchema),
-    schemars(inline, extend("pattern" = r"^\s*[^\s@]+@[^\s@]+\s*$"))
+    schemars(inline, extend("pattern" = format!(r"^[ \t\r\n]*{ADDRESS}+@{ADDRESS}+[ \t\r\n]*$")))
 )]
 #[serde(try_from = "Text<3, 254>")]
 pub struct Email(Text<3, 254>);
