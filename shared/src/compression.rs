@@ -21,7 +21,8 @@ type Question = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
 pub(crate) fn compressed<S>(service: S) -> Compression<S, And<SizeAbove, Question>> {
     let has_one_form: Question = |_, _, headers, _| !is_strong(headers);
     Compression::new(service)
-        // The least work: of a list, the highest level saves a tenth more for five times the time.
+        // The least work: it takes a list of 200 to 28 % of its size, and the usual level would make
+        // that an eighth smaller for four times the time.
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(SMALLEST).and(has_one_form))
 }
