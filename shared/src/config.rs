@@ -153,6 +153,37 @@ pub fn log_level() -> String {
         .unwrap_or_else(|| "info".to_owned())
 }
 
+/// Where metrics go; the names of Powertools for AWS Lambda, so that functions in other languages
+/// end up beside these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// `POWERTOOLS_METRICS_NAMESPACE`: CloudWatch's namespace. Default `Headroom`.
+    pub namespace: String,
+    /// `POWERTOOLS_SERVICE_NAME`: the dimension `service`, which keeps two deployments in one
+    /// account apart; the template sets it to the stack's name. Default `headroom`.
+    pub service: String,
+}
+
+impl Metrics {
+    /// Reads the variables; none where `METRICS` is `off`.
+    pub fn from_env() -> Option<Self> {
+        if variable("METRICS").as_deref() == Some("off") {
+            return None;
+        }
+        let or = |name, default: &str| variable(name).unwrap_or_else(|| default.to_owned());
+        Some(Self {
+            namespace: or("POWERTOOLS_METRICS_NAMESPACE", "Headroom"),
+            service: or("POWERTOOLS_SERVICE_NAME", "headroom"),
+        })
+    }
+}
+
+/// Whose sessions the monitor counts: `DATABASE_APPLICATION_ROLE`; where it is not set, the one role
+/// with a connection limit.
+pub fn application_role() -> Option<String> {
+    variable("DATABASE_APPLICATION_ROLE")
+}
+
 /// Whether the sessions are closed when Lambda ends the environment, for which an extension must be
 /// registered: unless `GRACEFUL_SHUTDOWN` is `off`. Without it the server takes the sessions back
 /// when it notices that their client is gone, or when their leases end.

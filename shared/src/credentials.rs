@@ -26,6 +26,8 @@ use crate::{
     error::Error,
 };
 use aws::FetchError;
+#[cfg(feature = "headroom")]
+pub(crate) use aws::sdk;
 
 /// The least time between two fetches of one environment. While credentials are being rotated,
 /// every session that it opens is refused, and each refusal asks for a fetch.
@@ -244,12 +246,11 @@ fn same(one: &DatabaseUrl, other: &DatabaseUrl) -> bool {
         && one.password.expose_secret() == other.password.expose_secret()
 }
 
-/// What the functions log in with now, a token in the password's place where there is one; for the
-/// operator's tools.
+/// What the functions log in with now, a token in the password's place where there is one; for whoever
+/// needs no pool, such as the operator's tools.
 ///
 /// # Errors
 /// [`Error::CredentialsUnavailable`] and [`Error::InvalidConfiguration`].
-#[cfg(feature = "headroom")]
 pub async fn application() -> Result<DatabaseUrl, Error> {
     let time_limit = config::credentials_timeout()?;
     let Login { url, password } = login(config::application()?, time_limit).await?;

@@ -6,7 +6,7 @@ use crate::{
     config::Function,
     deadline::Deadline,
     error::Error,
-    pool::{LazyPool, Pool, Statistics},
+    pool::{LazyPool, Pool, Spent, Statistics, Usage},
     reader::Reader,
     transaction::Change,
 };
@@ -17,6 +17,7 @@ pub struct Invocation {
     deadline: Deadline,
     function: Arc<Function>,
     pool: &'static LazyPool,
+    usage: Arc<Usage>,
 }
 
 impl Invocation {
@@ -29,6 +30,7 @@ impl Invocation {
             deadline,
             function,
             pool,
+            usage: Arc::default(),
         }
     }
 
@@ -37,8 +39,8 @@ impl Invocation {
     /// # Errors
     /// [`Error::InvalidConfiguration`] where the pool cannot be made, and
     /// [`Error::CredentialsUnavailable`] where what it logs in with cannot be fetched.
-    pub async fn reader(&self) -> Result<Reader, Error> {
-        Ok(Reader::new(self.pool().await?, self.deadline))
+    pub async fn reader(&self) -> Result<Reader<'_>, Error> {
+        Ok(Reader::new(self.pool().await?, self.deadline, &self.usage))
     }
 
     /// Makes a change in one transaction, within the deadline.
@@ -46,7 +48,8 @@ impl Invocation {
     /// # Errors
     /// The change's own, and any of [`Error`]'s database classes.
     pub async fn write<C: Change>(&self, change: &C) -> Result<C::Outcome, Error> {
-        self.pool().await?.write(self.deadline, change).await
+        let pool = self.pool().await?;
+        pool.write(self.deadline, &self.usage, change).await
     }
 
     /// What the environment's pool holds.
@@ -55,6 +58,11 @@ impl Invocation {
     /// Those of [`Invocation::reader`].
     pub async fn pool_statistics(&self) -> Result<Statistics, Error> {
         Ok(self.pool().await?.statistics())
+    }
+
+    /// What it, and every clone of it, asked of the pool so far.
+    pub(crate) fn spent(&self) -> Spent {
+        self.usage.spent()
     }
 
     /// Whether `time` can still pass before the deadline.

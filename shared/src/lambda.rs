@@ -2,7 +2,11 @@
 
 use std::{future::Future, sync::Arc};
 
-use lambda_http::{Adapter, RequestExt, http::header::HOST, request::LambdaRequest};
+use lambda_http::{
+    Adapter, RequestExt,
+    http::{StatusCode, header::HOST},
+    request::LambdaRequest,
+};
 use lambda_runtime::{LambdaEvent, Service, service_fn, spawn_graceful_shutdown_handler};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
@@ -19,6 +23,7 @@ use crate::{
     invocation::Invocation,
     pool::POOL,
     request::Request,
+    telemetry::{Outcome, Telemetry},
 };
 
 /// Serves the requests of one route until Lambda ends the process. Errors become problem
@@ -34,19 +39,33 @@ where
     log_to_stdout();
     let function = Arc::new(Function::from_env());
     let claims = Arc::new(Claims::from_env());
+    let telemetry = Arc::new(Telemetry::new(&function));
     runtime()?.block_on(async {
         close_at_the_end().await;
         let answer = move |http: lambda_http::Request| {
             let function = Arc::clone(&function);
             let claims = Arc::clone(&claims);
+            let telemetry = Arc::clone(&telemetry);
             async move {
-                let context = http.lambda_context();
-                let deadline = Deadline::of_invocation(context.deadline());
+                let begun = telemetry.begin(http.lambda_context());
+                let request_id = &begun.context.request_id;
+                let deadline = Deadline::of_invocation(begun.context.deadline());
                 let invocation = Invocation::new(deadline, function, &POOL);
-                let request = Request::new(http, invocation, claims);
-                let response = handler(request).await.unwrap_or_else(|error| {
-                    error.log(&context.request_id);
-                    error.response(&context.request_id)
+                let request = Request::new(http, invocation.clone(), claims);
+                let route = request.route().to_owned();
+                let (response, problem) = match handler(request).await {
+                    Ok(response) => (response, None),
+                    Err(error) => {
+                        error.log(request_id);
+                        (error.response(request_id), Some(error.answer().1))
+                    }
+                };
+                begun.end(&Outcome {
+                    route: Some(&route),
+                    status: response.status(),
+                    problem,
+                    spent: invocation.spent(),
+                    pool: POOL.statistics(),
                 });
                 Ok::<_, lambda_http::Error>(response)
             }
@@ -104,17 +123,33 @@ where
 {
     log_to_stdout();
     let function = Arc::new(Function::from_env());
+    let telemetry = Arc::new(Telemetry::new(&function));
     let handle = move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);
+        let telemetry = Arc::clone(&telemetry);
         async move {
-            let deadline = Deadline::of_invocation(event.context.deadline());
+            let begun = telemetry.begin(event.context);
+            let deadline = Deadline::of_invocation(begun.context.deadline());
             let invocation = Invocation::new(deadline, function, &POOL);
-            handler(invocation).await.map_err(|error| {
-                error.log(&event.context.request_id);
-                lambda_runtime::Diagnostic {
-                    error_type: error.class().to_owned(),
-                    error_message: error.explanation(),
+            let result = handler(invocation.clone()).await;
+            let (status, problem) = match &result {
+                Ok(_) => (StatusCode::OK, None),
+                Err(error) => {
+                    error.log(&begun.context.request_id);
+                    let (status, problem, _) = error.answer();
+                    (status, Some(problem))
                 }
+            };
+            begun.end(&Outcome {
+                route: None,
+                status,
+                problem,
+                spent: invocation.spent(),
+                pool: POOL.statistics(),
+            });
+            result.map_err(|error| lambda_runtime::Diagnostic {
+                error_type: error.class().to_owned(),
+                error_message: error.explanation(),
             })
         }
     };

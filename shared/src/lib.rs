@@ -11,6 +11,7 @@
 //!   a table; [`availability`], [`dashboard`]: what follows from several.
 //! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's
 //!   one pool behind both; [`deadline`]: what bounds them.
+//! - [`metrics`]: what each invocation tells CloudWatch about all this.
 //! - [`answer`]: what goes out; [`error`] and [`refusal`]: what goes wrong, and what the client is
 //!   told.
 //!
@@ -21,6 +22,8 @@
 //! template, what a server grants, and more of the [`budget`].
 
 mod access_log;
+#[cfg(feature = "headroom")]
+pub mod advice;
 pub mod answer;
 pub mod appointments;
 pub mod auth;
@@ -42,6 +45,7 @@ pub mod idempotency;
 pub mod invocation;
 pub mod lambda;
 pub mod lease;
+pub mod metrics;
 pub mod migrations;
 pub mod page;
 mod patch;
@@ -56,6 +60,8 @@ pub mod roles;
 #[cfg(feature = "headroom")]
 pub mod server_limits;
 mod session;
+pub mod sessions;
+mod telemetry;
 #[cfg(feature = "template")]
 pub mod template;
 pub mod text;

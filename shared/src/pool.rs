@@ -11,6 +11,7 @@ mod census;
 mod connect;
 mod slots;
 mod transact;
+mod usage;
 
 use std::{
     sync::{
@@ -38,8 +39,9 @@ use crate::{
 };
 use connect::Connector;
 pub use connect::connect_for_maintenance;
-pub(crate) use connect::{guards, quote_identifier};
+pub(crate) use connect::{connect_for_watching, guards, quote_identifier};
 use slots::{Slot, Slots};
+pub use usage::{Spent, Usage};
 
 /// By how much the client waits longer for a statement than the server runs it. An answer that
 /// is still missing then is not slow, its connection is dead.
@@ -78,6 +80,11 @@ impl LazyPool {
             let config = config::Database::from_env(DatabaseUrl::clone(&url))?;
             Pool::new(&config, function, Arc::clone(credentials))
         })
+    }
+
+    /// What the pool holds, where there is one.
+    pub(crate) fn statistics(&self) -> Option<Statistics> {
+        self.pool.get().map(Pool::statistics)
     }
 
     /// Closes the pool, where there is one, so that its slots are free at the server before the
@@ -202,25 +209,27 @@ impl Pool {
     pub(crate) async fn read(
         &self,
         deadline: Deadline,
+        usage: &Usage,
         statement: Statement,
     ) -> Result<Steps, Error> {
         let beat = self.rhythm().begin(self.limits.hot);
         let mut until = deadline.within(self.limits.pool_timeout);
-        let mut slot = self.slot(until).await?;
+        let mut slot = usage.acquiring(self.slot(until)).await?;
         let mut lost = None;
         loop {
-            let mut session = match self.idle_session(&mut slot, deadline).await {
-                Some(session) => session,
-                None => self.fresh_session(until, beat).await?,
-            };
+            let session = self.session(&mut slot, until, beat, deadline, usage);
+            let mut session = usage.acquiring(session).await?;
             // Waiting may have used the time up that a second run would need.
             if let Some(lost) = lost.take_if(|_| !deadline.leaves(self.limits.statement_timeout)) {
-                self.give_back(&mut slot, session, beat, deadline).await;
+                self.give_back(&mut slot, session, beat, deadline, usage)
+                    .await;
                 return Err(lost);
             }
-            let error = match self.run(&mut session, deadline, statement.clone()).await {
+            let run = self.run(&mut session, deadline, statement.clone());
+            let error = match usage.querying(run).await {
                 Ok(steps) => {
-                    self.give_back(&mut slot, session, beat, deadline).await;
+                    self.give_back(&mut slot, session, beat, deadline, usage)
+                        .await;
                     return Ok(steps);
                 }
                 Err(error) => error,
@@ -229,7 +238,7 @@ impl Pool {
             if !error.lost_the_session() {
                 return Err(error);
             }
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.note_loss(usage);
             // What ended this session has probably ended the idle ones too.
             self.slots.retain(|_, _| false);
             if lost.is_some() || !deadline.leaves(self.limits.statement_timeout) {
@@ -237,6 +246,7 @@ impl Pool {
             }
             // The first attempt may have used the time up.
             until = deadline.within(self.limits.pool_timeout);
+            usage.retried();
             tracing::info!(
                 class = error.class(),
                 "a read is run again on a fresh session"
@@ -278,8 +288,28 @@ impl Pool {
             })
     }
 
+    /// The slot's session, or a fresh one.
+    async fn session(
+        &self,
+        slot: &mut Slot,
+        until: Instant,
+        beat: Beat,
+        deadline: Deadline,
+        usage: &Usage,
+    ) -> Result<Session, Error> {
+        match self.idle_session(slot, deadline, usage).await {
+            Some(session) => Ok(session),
+            None => self.fresh_session(until, beat, usage).await,
+        }
+    }
+
     /// The slot's session, if it has one that is young enough and alive.
-    async fn idle_session(&self, slot: &mut Slot, deadline: Deadline) -> Option<Session> {
+    async fn idle_session(
+        &self,
+        slot: &mut Slot,
+        deadline: Deadline,
+        usage: &Usage,
+    ) -> Option<Session> {
         let mut session = slot.0.take()?;
         let idle = session.idle();
         if !session.lease().still_holds(idle) {
@@ -293,17 +323,29 @@ impl Pool {
             return None;
         }
         if idle > self.limits.ping_after && !session.is_alive(deadline.instant()).await {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.note_loss(usage);
             tracing::info!("a session did not survive its idle time and is replaced");
             return None;
         }
         Some(session)
     }
 
-    async fn fresh_session(&self, until: Instant, beat: Beat) -> Result<Session, Error> {
-        let session = self.connector.connect(until, beat).await?;
+    async fn fresh_session(
+        &self,
+        until: Instant,
+        beat: Beat,
+        usage: &Usage,
+    ) -> Result<Session, Error> {
+        // Boxed: a new session is rare, and what opens one is larger than all the rest together.
+        let session = Box::pin(self.connector.connect(until, beat, usage)).await?;
         self.opened.fetch_add(1, Ordering::Relaxed);
+        usage.opened();
         Ok(session)
+    }
+
+    fn note_loss(&self, usage: &Usage) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        usage.lost();
     }
 
     /// Runs a statement, within the client's own limit and the deadline.
@@ -355,6 +397,7 @@ impl Pool {
         mut session: Session,
         beat: Beat,
         deadline: Deadline,
+        usage: &Usage,
     ) {
         self.rhythm().end();
         let keep = match session.lease() {
@@ -379,6 +422,9 @@ impl Pool {
             session.rest();
             slot.0 = Some(session);
         } else {
+            if matches!(session.lease(), Lease::Transient(_)) {
+                usage.closed_transient();
+            }
             session.close().await;
         }
     }

@@ -14,32 +14,37 @@ use sqlx::{
 use crate::{
     deadline::Deadline,
     error::Error,
-    pool::Pool,
+    pool::{Pool, Usage},
     session::{Statement, Steps},
 };
 
 /// Runs each statement on a session of the pool, within the deadline, and once more on a fresh
 /// session where the first one turns out to be dead. Only for statements that may be run twice.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader {
+pub struct Reader<'r> {
     pool: &'static Pool,
     deadline: Deadline,
+    usage: &'r Usage,
 }
 
-impl Reader {
-    pub(crate) fn new(pool: &'static Pool, deadline: Deadline) -> Self {
-        Self { pool, deadline }
+impl<'r> Reader<'r> {
+    pub(crate) fn new(pool: &'static Pool, deadline: Deadline, usage: &'r Usage) -> Self {
+        Self {
+            pool,
+            deadline,
+            usage,
+        }
     }
 
     /// The error is wrapped, because sqlx's traits know only sqlx's own; `From<sqlx::Error>` for
     /// [`Error`] takes it out again.
     async fn run(self, statement: sqlx::Result<Statement>) -> sqlx::Result<Steps> {
-        let steps = self.pool.read(self.deadline, statement?).await;
+        let steps = self.pool.read(self.deadline, self.usage, statement?).await;
         steps.map_err(|error| sqlx::Error::AnyDriverError(Box::new(error)))
     }
 }
 
-impl<'c> Executor<'c> for Reader {
+impl<'c> Executor<'c> for Reader<'c> {
     type Database = Postgres;
 
     fn fetch_many<'e, 'q, E>(

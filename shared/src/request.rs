@@ -186,7 +186,7 @@ impl Request {
     /// # Errors
     /// [`Error::InvalidConfiguration`] where the pool cannot be made, and
     /// [`Error::CredentialsUnavailable`] where what it logs in with cannot be fetched.
-    pub async fn reader(&self) -> Result<Reader, Error> {
+    pub async fn reader(&self) -> Result<Reader<'_>, Error> {
         self.invocation.reader().await
     }
 

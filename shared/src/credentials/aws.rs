@@ -176,7 +176,7 @@ impl Signer {
 }
 
 /// The SDK's configuration. Half of the time for one attempt: what is lost is asked for once more.
-async fn sdk(time_limit: Duration) -> SdkConfig {
+pub(crate) async fn sdk(time_limit: Duration) -> SdkConfig {
     let client = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(
             tls::rustls_provider::CryptoMode::Ring,

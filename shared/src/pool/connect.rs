@@ -21,7 +21,10 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::census::{self, Census};
+use super::{
+    census::{self, Census},
+    usage::Usage,
+};
 use crate::{
     config::{self, ConfigError, Function, Guards},
     credentials::{Credentials, Login},
@@ -30,6 +33,9 @@ use crate::{
     lease::{self, Beat, Names, Terms},
     session::Session,
 };
+
+/// How long a look at the server's state waits for a connection, and for its statement.
+const WATCHING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Knows how to open sessions, and what must be said around each piece of work on them.
 pub(super) struct Connector {
@@ -122,7 +128,12 @@ impl Connector {
     ///
     /// # Errors
     /// The last attempt's, and at once what no waiting mends.
-    pub(super) async fn connect(&self, until: Instant, beat: Beat) -> Result<Session, Error> {
+    pub(super) async fn connect(
+        &self,
+        until: Instant,
+        beat: Beat,
+        usage: &Usage,
+    ) -> Result<Session, Error> {
         let start = Instant::now();
         let mut refusals = 0;
         let mut said = None;
@@ -131,6 +142,7 @@ impl Connector {
         }
         loop {
             let login = self.credentials.login(until).await?;
+            usage.attempted();
             let error = match self.attempt(&login, until, beat.gap).await {
                 Ok(session) => {
                     if refusals > 0 {
@@ -268,6 +280,30 @@ pub async fn connect_for_maintenance(url: &DatabaseUrl) -> Result<PgConnection, 
     let patience = url.connect_timeout.unwrap_or(Duration::from_secs(60));
     let phase = Phase::Connecting(url.variable);
     connect(&options, phase, Instant::now() + patience).await
+}
+
+/// One connection beside the pool, for a look at the server's state. It gives up soon, and so does
+/// the server: a look that does not come back tells as much.
+///
+/// # Errors
+/// As for any connection; see [`Error`].
+pub(crate) async fn connect_for_watching(url: &DatabaseUrl) -> Result<PgConnection, Error> {
+    if url.pgbouncer {
+        let work = "a look at the server's sessions";
+        return Err(ConfigError::Pooler { work }.into());
+    }
+    let options = options(url)?.application_name("headroom/monitor");
+    let limit = [("statement_timeout", WATCHING_PATIENCE.as_millis())];
+    let patience = url
+        .connect_timeout
+        .map_or(WATCHING_PATIENCE, |time| time.min(WATCHING_PATIENCE));
+    let phase = Phase::Connecting(url.variable);
+    connect(
+        &with_settings(options, &limit),
+        phase,
+        Instant::now() + patience,
+    )
+    .await
 }
 
 async fn connect(

@@ -1,11 +1,11 @@
 //! Changes on the pool: begin, commit or roll back, and when a transaction is run once more.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use rand::RngExt;
 use tokio::time::{sleep, timeout_at};
 
-use super::{Pool, STATEMENT_GRACE};
+use super::{Pool, STATEMENT_GRACE, Usage};
 use crate::{
     deadline::Deadline,
     error::{Error, Phase},
@@ -60,20 +60,21 @@ impl Pool {
     pub(crate) async fn write<C: Change>(
         &self,
         deadline: Deadline,
+        usage: &Usage,
         change: &C,
     ) -> Result<C::Outcome, Error> {
         let beat = self.rhythm().begin(self.limits.hot);
         let mut until = deadline.within(self.limits.pool_timeout);
-        let mut slot = self.slot(until).await?;
+        let mut slot = usage.acquiring(self.slot(until)).await?;
         let mut again = true;
         loop {
-            let session = match self.idle_session(&mut slot, deadline).await {
-                Some(session) => session,
-                None => self.fresh_session(until, beat).await?,
-            };
-            let abandoned = match self.transact(session, deadline, change).await {
+            let session = self.session(&mut slot, until, beat, deadline, usage);
+            let session = usage.acquiring(session).await?;
+            let transact = self.transact(session, deadline, change);
+            let abandoned = match usage.querying(transact).await {
                 Ok((session, outcome)) => {
-                    self.give_back(&mut slot, session, beat, deadline).await;
+                    self.give_back(&mut slot, session, beat, deadline, usage)
+                        .await;
                     return Ok(outcome);
                 }
                 Err(abandoned) => abandoned,
@@ -82,7 +83,7 @@ impl Pool {
                 && abandoned.worth_another_run()
                 && deadline.leaves(self.limits.statement_timeout);
             if abandoned.error.lost_the_session() {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                self.note_loss(usage);
                 // What ended this session has probably ended the idle ones too.
                 self.slots.retain(|_, _| false);
             }
@@ -91,12 +92,16 @@ impl Pool {
                     session.rest();
                     slot.0 = Some(session);
                 }
-                Some(session) => self.give_back(&mut slot, session, beat, deadline).await,
+                Some(session) => {
+                    self.give_back(&mut slot, session, beat, deadline, usage)
+                        .await;
+                }
                 None => {}
             }
             if !run_again {
                 return Err(abandoned.error);
             }
+            usage.retried();
             tracing::info!(
                 class = abandoned.error.class(),
                 "a transaction is run again"

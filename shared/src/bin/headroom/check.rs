@@ -13,7 +13,6 @@ use shared::{
         demand::Url,
         provider,
     },
-    credentials,
     database_url::DatabaseUrl,
     server_limits::{self, ServerLimits},
     template::{self, Parameters, Template},
@@ -21,7 +20,7 @@ use shared::{
 
 use crate::{
     format::{self, Answer, Format},
-    samconfig,
+    samconfig, url,
 };
 
 const AFTER_HELP: &str = "\
@@ -192,7 +191,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Box<dyn Error>> {
 }
 
 /// `NAME=VALUE`. Read here and not by clap, whose error would repeat the value.
-fn pairs(parameters: &[String]) -> Result<Parameters, Box<dyn Error>> {
+pub(crate) fn pairs(parameters: &[String]) -> Result<Parameters, Box<dyn Error>> {
     let pair = |text: &String| match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("--parameter is given as NAME=VALUE".into()),
@@ -201,7 +200,7 @@ fn pairs(parameters: &[String]) -> Result<Parameters, Box<dyn Error>> {
 }
 
 /// A parameter that the template does not have is a misspelling.
-fn known(template: &Template, asked: &Parameters) -> Result<(), Box<dyn Error>> {
+pub(crate) fn known(template: &Template, asked: &Parameters) -> Result<(), Box<dyn Error>> {
     let unknown = asked
         .keys()
         .find(|name| !name.starts_with("AWS::") && !template.parameters.contains(name));
@@ -272,17 +271,8 @@ fn capacity(range: &str) -> Result<(f64, f64), Box<dyn Error>> {
 
 /// Asks the server.
 fn live(text: &str, role: Option<&str>) -> Result<Database, Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let url = if text.is_empty() {
-        runtime
-            .block_on(credentials::application())
-            .map_err(|error| error.explanation())?
-    } else {
-        DatabaseUrl::parse(text)
-            .map_err(|error| error.to_string().replace("DATABASE_URL", "--database-url"))?
-    };
+    let runtime = url::runtime()?;
+    let url = url::read(text, &runtime)?;
     if url.pgbouncer {
         let message = "--database-url leads to a pooler (pgbouncer=true), which does not know the \
                        server's slots; give the server's own address, and --url-parameters \

@@ -1,10 +1,13 @@
 //! `headroom`, the operator's command line: whether a deployment stays within what its database
 //! grants, before it is deployed.
 
+mod advise;
 mod check;
 mod format;
 mod plan;
 mod samconfig;
+mod url;
+mod watch;
 
 use std::{error::Error, io::Write, process::ExitCode};
 
@@ -21,7 +24,9 @@ Exit status:
 Examples:
   headroom check --max-connections 100
   headroom check --rds-class db.t4g.medium --samconfig --config-env prod
-  headroom plan --ceiling 90 --traffic traffic.toml";
+  headroom plan --ceiling 90 --traffic traffic.toml
+  headroom watch --database-url --record samples.jsonl
+  headroom advise --from samples.jsonl";
 
 /// Says whether environments × connection limit stays within what the database grants.
 #[derive(Parser)]
@@ -35,8 +40,12 @@ struct Arguments {
 enum Command {
     /// Check a template against a database, before it is deployed.
     Check(Box<check::Arguments>),
+    /// Turn what was measured into advice: raise, keep or lower each limit.
+    Advise(Box<advise::Arguments>),
     /// Turn traffic into reserved concurrency and connection limits that fit a ceiling.
     Plan(plan::Arguments),
+    /// Watch the sessions of a running database.
+    Watch(watch::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -66,7 +75,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Answer, Box<dyn Error>> {
     match command {
+        Command::Advise(arguments) => advise::run(&arguments),
         Command::Check(arguments) => check::run(*arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
     }
 }

@@ -1,0 +1,27 @@
+//! Looks at the database's sessions, each minute, as the monitor's role: metrics and a line in the
+//! log, the same as the answer. One connection, closed at its end; nobody's session is ended.
+
+use serde_json::Value;
+use shared::{
+    config::{self, Metrics},
+    credentials,
+    error::Error,
+    invocation::Invocation,
+    metrics, sessions,
+};
+
+fn main() -> Result<(), lambda_runtime::Error> {
+    shared::lambda::serve_event(handler)
+}
+
+async fn handler(_: Invocation) -> Result<Value, Error> {
+    // In this function DATABASE_URL and its like are the monitor's.
+    let url = credentials::application().await?;
+    let role = config::application_role();
+    let sample = sessions::look_once(&url, role.as_deref()).await?;
+    sample.log();
+    if let Some(config) = Metrics::from_env() {
+        metrics::emit_sessions(config, &sample);
+    }
+    serde_json::to_value(sample).map_err(|error| Error::Unexpected(error.into()))
+}
