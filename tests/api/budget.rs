@@ -17,7 +17,7 @@ use crate::clinic::{CEILING, Clinic};
 
 /// The operator's executable, built once per process however many tests ask. Built for itself, so
 /// that no other package gets the features that it needs.
-fn headroom() -> Command {
+pub(crate) fn headroom() -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let cargo = fleet::cargo()
@@ -48,7 +48,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn run(command: &mut Command) -> (i32, String) {
+pub(crate) fn run(command: &mut Command) -> (i32, String) {
     let Output {
         status,
         stdout,

@@ -6,6 +6,7 @@
 )]
 
 mod access_log;
+mod advise;
 mod authorizer;
 mod availability;
 mod binaries;
@@ -35,9 +36,12 @@ mod idempotency;
 mod issuer;
 mod lambda;
 mod lifecycle;
+mod logs;
 mod managed;
 mod manifest;
 mod matrix;
+mod metrics;
+mod monitor;
 mod paging;
 mod patients;
 mod plans;
@@ -56,4 +60,5 @@ mod sample;
 mod schema;
 mod tls;
 mod tokens;
+mod watch;
 mod writes;

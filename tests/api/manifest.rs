@@ -89,7 +89,10 @@ fn every_binary_is_in_the_template_and_the_other_way_round() {
         .collect();
     binaries.sort_unstable();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let template = template::read(&file, &Default::default()).expect("the template");
+    // Given what the monitor needs, and not what would serve a route a second time.
+    let monitor = "postgresql://monitor@localhost/clinic".to_owned();
+    let given = BTreeMap::from([("DatabaseMonitorUrl".to_owned(), monitor)]);
+    let template = template::read(&file, &given).expect("the template");
     let mut described: Vec<&str> = template
         .functions
         .iter()
@@ -137,5 +140,35 @@ fn no_function_links_what_belongs_to_the_fleet() {
         "sqlx-sqlite",
     ] {
         assert!(!links(foreign), "functions link {foreign}");
+    }
+}
+
+#[test]
+fn alarms_and_dashboard_name_metrics_that_there_are() {
+    let file = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let template = file("template.yaml");
+    let own = file("shared/src/metrics/invocation.rs") + &file("shared/src/metrics/sessions.rs");
+    let (_, body) = template
+        .split_once("DashboardBody: !Sub\n        - |\n")
+        .unwrap();
+    let (body, _) = body.split_once("\n        - #").unwrap();
+    let ceiling = r#""annotations": { "horizontal": [{ "label": "ceiling", "value": 90 }] },"#;
+    for annotations in [ceiling, ""] {
+        let body = body.replace("${Ceiling}", annotations);
+        serde_json::from_str::<serde_json::Value>(&body).expect("a dashboard in JSON");
+    }
+    let shown = body.split(r#"["Headroom", ""#).skip(1);
+    let shown = shown.map(|rest| rest.split('"').next().unwrap());
+    let alarms = template
+        .split("Namespace: Headroom\n      MetricName: ")
+        .skip(1);
+    let alarms = alarms.map(|rest| rest.lines().next().unwrap());
+    let names: Vec<&str> = shown.chain(alarms).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(own.contains(&format!("\"{name}\"")), "{name} is no metric");
     }
 }

@@ -35,7 +35,7 @@ fn code<T>(result: sqlx::Result<T>) -> String {
 }
 
 /// A role's URL on this server, with a password as it stands in a URL.
-fn login(database: &Database, role: &str, password: &str) -> String {
+pub(crate) fn login(database: &Database, role: &str, password: &str) -> String {
     let port = database.port();
     format!("postgresql://{role}:{password}@127.0.0.1:{port}/{CLINIC}")
 }

@@ -116,7 +116,8 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             template: Source::File(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")),
-            parameters: Parameters::new(),
+            // The one pseudo parameter that a function is told.
+            parameters: Parameters::from([("AWS::StackName".to_owned(), "fleet".to_owned())]),
             variables: BTreeMap::new(),
             overrides: BTreeMap::new(),
             binaries: Binaries::none(),

@@ -1,7 +1,9 @@
-//! Secrets Manager and Parameter Store on this machine: moto's server, which answers the same API
+//! Secrets Manager, Parameter Store and CloudWatch on this machine: moto's server, which answers the same API
 //! from memory. It checks no signature.
 //!
 //! It comes from PyPI.
+
+mod cloudwatch;
 
 use std::{
     io,
@@ -11,10 +13,13 @@ use std::{
 };
 
 use aws_credential_types::Credentials;
+use aws_sdk_cloudwatch::error::DisplayErrorContext;
 use aws_sdk_secretsmanager::{config::Region, operation::create_secret::CreateSecretError};
 use aws_sdk_ssm::types::ParameterType;
 use aws_smithy_http_client::Builder as HttpClient;
 use tokio::{net::TcpStream, process::Child};
+
+pub use cloudwatch::CloudWatch;
 
 use crate::{
     database::{self, free_port},
@@ -22,8 +27,8 @@ use crate::{
     spawner::{self, Spawner},
 };
 
-/// What is installed.
-const PACKAGE: &str = "moto[server]==5.2.5";
+/// What is installed: moto, and what the translator of CloudWatch's protocol reads it with.
+const PACKAGES: &str = "moto[server]==5.2.5 cbor2==5.7.1";
 
 /// Another process may take a port between the look and the start.
 const START_ATTEMPTS: usize = 10;
@@ -65,9 +70,10 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Moto {
     port: u16,
+    python: PathBuf,
     _process: Child,
     /// Keeps the thread that started the process, to which the kernel ties the process's life.
-    _spawner: Spawner,
+    spawner: Spawner,
 }
 
 impl Moto {
@@ -77,23 +83,35 @@ impl Moto {
     /// # Errors
     /// When it cannot be installed, and when it does not start.
     pub async fn start() -> Result<Self, Error> {
-        let python = python::programs(PACKAGE).await?.join("python3");
+        let python = python::programs(PACKAGES).await?.join("python3");
         let spawner = Spawner::new().map_err(io_error("cannot start a thread"))?;
         let mut attempts = 1;
         loop {
             let port = free_port()?;
-            match start(&spawner, &python, port).await {
+            let port_text = port.to_string();
+            let server = ["-m", "moto.server", "-H", "127.0.0.1", "-p", &port_text];
+            match start(&spawner, &python, &server, port).await {
                 Err(Error::Start(_)) if attempts < START_ATTEMPTS => attempts += 1,
                 Err(error) => return Err(error),
                 Ok(process) => {
                     return Ok(Self {
                         port,
+                        python,
                         _process: process,
-                        _spawner: spawner,
+                        spawner,
                     });
                 }
             }
         }
+    }
+
+    /// Starts a script beside it, which is told its own port and this server's; its port, and the
+    /// process.
+    async fn beside(&self, script: &str) -> Result<(u16, Child), Error> {
+        let port = free_port()?;
+        let arguments = [script, &port.to_string(), &self.port.to_string()];
+        let process = start(&self.spawner, &self.python, &arguments, port).await?;
+        Ok((port, process))
     }
 
     /// The port on 127.0.0.1.
@@ -173,17 +191,15 @@ fn endpoint(port: u16) -> String {
 }
 
 /// Starts the process and waits until it listens.
-async fn start(spawner: &Spawner, python: &Path, port: u16) -> Result<Child, Error> {
+async fn start(
+    spawner: &Spawner,
+    python: &Path,
+    arguments: &[&str],
+    port: u16,
+) -> Result<Child, Error> {
     let mut command = spawner::command(python);
     command
-        .args([
-            "-m",
-            "moto.server",
-            "-H",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-        ])
+        .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mut process = spawner

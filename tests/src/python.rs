@@ -37,7 +37,8 @@ pub enum Error {
     },
 }
 
-/// The folder with the programs of a package, such as `moto[server]==5.2.5`: python3 among them.
+/// The folder with the programs of a package, such as `moto[server]==5.2.5`, or of several that
+/// belong together, with spaces between: python3 among them.
 /// Installs it where it is not yet; whoever comes second waits for the first.
 ///
 /// # Errors
@@ -59,7 +60,8 @@ pub async fn programs(package: &'static str) -> Result<PathBuf, Error> {
         let path = environment.display().to_string();
         run(package, "python3", &["-m", "venv", "--clear", &path]).await?;
         let python = programs.join("python3").display().to_string();
-        let pip = ["-m", "pip", "install", "--quiet", package];
+        let mut pip = vec!["-m", "pip", "install", "--quiet"];
+        pip.extend(package.split(' '));
         run(package, &python, &pip).await?;
         fs::write(&complete, "").map_err(io_error("cannot say that a program is complete"))?;
     }

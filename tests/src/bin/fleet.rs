@@ -164,6 +164,8 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
     let fleet = Fleet::builder()
         .binaries(binaries)
         .variable("DATABASE_URL", application)
+        // There is no CloudWatch here to read them, and they would bury the log.
+        .variable("METRICS", "off")
         .function_variable("migrate", "DATABASE_OWNER_URL", &owner)
         .function_variable("migrate", "DATABASE_CEILING", CEILING)
         .idle_limit(IDLE_LIMIT)
