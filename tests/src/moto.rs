@@ -7,7 +7,7 @@ mod cloudwatch;
 
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
