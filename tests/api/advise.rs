@@ -1,14 +1,14 @@
 //! `headroom advise`, on what a real fleet left behind: in recordings, and in CloudWatch.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{Dimension, MetricDatum},
 };
-use chrono::{TimeDelta, Utc};
 use fleet::moto::{CloudWatch, Moto};
 use serde_json::Value;
+use shared::clock;
 use tempfile::TempDir;
 
 use crate::{
@@ -119,15 +119,20 @@ async fn recordings_of_a_fleet_become_advice() {
     clinic.close().await;
 }
 
+/// So many minutes ago.
+fn ago(minutes: u64) -> DateTime {
+    DateTime::from(clock::now() - Duration::from_secs(60 * minutes))
+}
+
 /// What CloudWatch makes of a line of metrics, as if it had been written so many minutes ago.
-fn extracted(line: &str, minutes: i64) -> Vec<MetricDatum> {
+fn extracted(line: &str, minutes: u64) -> Vec<MetricDatum> {
     let Ok(document) = serde_json::from_str::<Value>(line) else {
         return Vec::new();
     };
     let Some(directives) = document["_aws"]["CloudWatchMetrics"].as_array() else {
         return Vec::new();
     };
-    let at = (Utc::now() - TimeDelta::minutes(minutes)).timestamp();
+    let at = ago(minutes);
     let mut data = Vec::new();
     for directive in directives {
         for set in directive["Dimensions"].as_array().unwrap() {
@@ -147,7 +152,7 @@ fn extracted(line: &str, minutes: i64) -> Vec<MetricDatum> {
                     MetricDatum::builder()
                         .metric_name(name)
                         .set_dimensions(Some(dimensions.clone()))
-                        .timestamp(DateTime::from_secs(at))
+                        .timestamp(at)
                         .value(document[name].as_f64().unwrap())
                         .build(),
                 );
@@ -184,7 +189,7 @@ async fn metrics_in_cloudwatch_become_advice() {
                 .value("doctors")
                 .build(),
         )
-        .timestamp(DateTime::from_secs(Utc::now().timestamp() - 120))
+        .timestamp(ago(2))
         .value(3.0)
         .build();
     cloudwatch

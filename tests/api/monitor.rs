@@ -8,13 +8,13 @@ use shared::{
     database_url::DatabaseUrl,
     sessions::{self, Sample},
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use crate::{
     clinic::Clinic,
     metrics::emf::{Document, documents},
     probe::get,
-    roles::login,
+    roles::{connect, login},
 };
 
 pub(crate) const MONITOR: &str = "connection-monitor";
@@ -48,7 +48,7 @@ fn whole(clinic: &Clinic) -> Document {
 }
 
 async fn application(clinic: &Clinic) -> PgConnection {
-    PgConnection::connect(&clinic.application_url())
+    connect(&clinic.application_url())
         .await
         .expect("a session of the application's")
 }

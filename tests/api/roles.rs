@@ -22,7 +22,7 @@ use crate::{
     clippy::disallowed_methods,
     reason = "a client of the database beside the functions"
 )]
-async fn connect(url: &str) -> sqlx::Result<PgConnection> {
+pub(crate) async fn connect(url: &str) -> sqlx::Result<PgConnection> {
     PgConnection::connect(url).await
 }
 
