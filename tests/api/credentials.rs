@@ -322,6 +322,7 @@ async fn many_that_wait_for_credentials_wait_for_one_fetch() {
         kept_elsewhere(fleet, proxy.port(), "DATABASE_SECRET_ARN")
             .function_variable("doctors", "DATABASE_CREDENTIALS_TIMEOUT", "20")
             .max_concurrency("doctors", 16)
+            .reserved_concurrency("doctors", 16)
     })
     .await;
     let requests: JoinSet<Reply> = (0..16)
