@@ -148,6 +148,10 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
         ("GET /api/health", vec!["/api/health".to_owned()]),
         ("GET /api/live", vec!["/api/live".to_owned()]),
         (
+            "GET /api/openapi.json",
+            vec!["/api/openapi.json".to_owned()],
+        ),
+        (
             "GET /api/doctors/{id}",
             vec![
                 format!("/api/doctors/{doctor}"),
@@ -369,7 +373,9 @@ async fn a_schema_is_for_the_function_that_named_it_alone() {
     let pooler = pooler(&database, 1).await;
     let url = |schema| format!("{}?pgbouncer=true&schema={schema}", pooler.url());
     let mut clinic = Clinic::open_on(database, "", |fleet| {
-        fleet.variable("DATABASE_URL", url("public"))
+        fleet
+            .variable("DATABASE_URL", url("public"))
+            .reserved_concurrency("doctors", 20)
     })
     .await;
     clinic.doctor("of the main house", "UTC").await;
@@ -384,7 +390,11 @@ async fn a_schema_is_for_the_function_that_named_it_alone() {
         clinic.sql(statement).await;
     }
     let branch = clinic
-        .another_fleet(|fleet| fleet.variable("DATABASE_URL", url("branch")))
+        .another_fleet(|fleet| {
+            fleet
+                .variable("DATABASE_URL", url("branch"))
+                .reserved_concurrency("doctors", 20)
+        })
         .await;
     let mut requests = JoinSet::new();
     for _ in 0..20 {

@@ -298,7 +298,9 @@ async fn writes_go_through_a_pooler_and_leave_nothing_behind() {
     let pooler = pooler.start().await.unwrap();
     let url = format!("{}?pgbouncer=true", pooler.url());
     let clinic = Clinic::open_on(database, "", |fleet| {
-        fleet.function_variable("appointments", "DATABASE_URL", url)
+        fleet
+            .function_variable("appointments", "DATABASE_URL", url)
+            .reserved_concurrency("appointments", 20)
     })
     .await;
     let mut practice = Practice::of(clinic).await;
