@@ -20,12 +20,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_LAST_WAIT: Duration = Duration::from_millis(500);
 /// How long it takes for the one to become the other.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// So many short gaps in a row make an environment hot. One alone is chance: where requests go to
-/// any idle environment, a few are hit twice in a moment and then left alone, holding a slot.
-const HOT_STREAK: u32 = 2;
-/// The longest time for which an environment that just gave its slot back, because there was no
-/// room to keep it, stands aside before it asks for one again: whoever is waiting asks less often.
-const COURTESY: Duration = Duration::from_millis(200);
 /// The longest `application_name`: PostgreSQL's NAMEDATALEN less one.
 const NAME_BYTES: usize = 63;
 /// Of which this many are left to the first part, so that the function's name stays readable.
@@ -82,12 +76,10 @@ impl Lease {
     }
 }
 
-/// How an environment is used, by wall clock.
+/// When an environment was last used, by wall clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rhythm {
     used_at: Option<SystemTime>,
-    short_gaps: u32,
-    gave_way: bool,
 }
 
 /// What an environment's rhythm says about one invocation.
@@ -95,40 +87,23 @@ pub struct Rhythm {
 pub struct Beat {
     /// How long the environment had been left alone; none when it is used for the first time.
     pub gap: Option<Duration>,
-    /// Used a moment ago and again and again, it will probably be used again in a moment.
+    /// Used a moment ago, it will probably be used again in a moment.
     pub hot: bool,
-    /// How long to stand aside before connecting.
-    pub courtesy: Duration,
 }
 
 impl Rhythm {
     /// An invocation begins. `hot` is the longest gap that counts as short.
-    pub fn begin(&mut self, hot: Duration) -> Beat {
+    pub fn begin(&self, hot: Duration) -> Beat {
         let gap = self.used_at.map(clock::since);
-        self.short_gaps = match gap {
-            Some(gap) if gap < hot => self.short_gaps.saturating_add(1),
-            _ => 0,
-        };
-        let courtesy = if std::mem::take(&mut self.gave_way) {
-            rand::rng().random_range(Duration::ZERO..=COURTESY)
-        } else {
-            Duration::ZERO
-        };
         Beat {
             gap,
-            hot: self.short_gaps >= HOT_STREAK,
-            courtesy,
+            hot: gap.is_some_and(|gap| gap < hot),
         }
     }
 
     /// It is over.
     pub fn end(&mut self) {
         self.used_at = Some(clock::now());
-    }
-
-    /// A hot environment's slice was over, and there was no room for another.
-    pub fn give_way(&mut self) {
-        self.gave_way = true;
     }
 }
 

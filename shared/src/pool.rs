@@ -408,14 +408,10 @@ impl Pool {
             // A slice is over: one more round trip tells whether there is room for another.
             Lease::Transient(_) => {
                 let count = self.connector.count(&mut session, beat.gap);
-                let renewed = match timeout_at(deadline.instant(), count).await {
+                match timeout_at(deadline.instant(), count).await {
                     Ok(Ok(room)) => room || matches!(session.lease(), Lease::Retained(_)),
                     _ => false,
-                };
-                if !renewed {
-                    self.rhythm().give_way();
                 }
-                renewed
             }
         };
         if keep {

@@ -19,7 +19,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
 };
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     census::{self, Census},
@@ -137,9 +137,6 @@ impl Connector {
         let start = Instant::now();
         let mut refusals = 0;
         let mut said = None;
-        if !beat.courtesy.is_zero() {
-            sleep_until(until.min(start + beat.courtesy)).await;
-        }
         loop {
             let login = self.credentials.login(until).await?;
             usage.attempted();
