@@ -40,6 +40,7 @@ pub mod database_url;
 pub mod deadline;
 pub mod doctors;
 pub mod error;
+mod executor;
 pub mod health;
 pub mod idempotency;
 pub mod invocation;

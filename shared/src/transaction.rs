@@ -1,7 +1,7 @@
 //! Where changes run: one short transaction on one session.
 
 use futures_util::{
-    FutureExt, TryFutureExt, future,
+    FutureExt, TryFutureExt,
     future::BoxFuture,
     stream::{self, BoxStream, StreamExt},
 };
@@ -12,6 +12,7 @@ use sqlx::{
 
 use crate::{
     error::Error,
+    executor::collecting_executor,
     session::{Session, Statement, Steps},
 };
 
@@ -71,58 +72,4 @@ impl Transaction {
     }
 }
 
-impl<'c> Executor<'c> for &'c mut Transaction {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>
-    where
-        'c: 'e,
-        E: Execute<'q, Postgres>,
-        'q: 'e,
-        E: 'q,
-    {
-        self.run(Statement::of(query))
-            .map_ok(|steps| stream::iter(steps.into_iter().map(Ok)))
-            .try_flatten_stream()
-            .boxed()
-    }
-
-    fn fetch_optional<'e, 'q, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        'c: 'e,
-        E: Execute<'q, Postgres>,
-        'q: 'e,
-        E: 'q,
-    {
-        self.run(Statement::of(query))
-            .map_ok(|steps| steps.into_iter().find_map(Either::right))
-            .boxed()
-    }
-
-    fn prepare_with<'e>(
-        self,
-        _: SqlStr,
-        _: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-    where
-        'c: 'e,
-    {
-        unsupported("prepares and runs a statement in one go")
-    }
-
-    fn describe<'e>(self, _: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
-    where
-        'c: 'e,
-    {
-        unsupported("describes no statement")
-    }
-}
-
-/// What sqlx's trait asks for and nothing here needs.
-fn unsupported<T: Send + 'static>(what: &str) -> BoxFuture<'static, sqlx::Result<T>> {
-    let error = Error::Unexpected(format!("a transaction {what}").into());
-    future::ready(Err(sqlx::Error::AnyDriverError(Box::new(error)))).boxed()
-}
+collecting_executor!('c, &'c mut Transaction);
