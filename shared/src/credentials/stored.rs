@@ -87,6 +87,10 @@ impl Rds {
         if url.path().trim_start_matches('/').is_empty()
             && let Some(name) = &self.dbname
         {
+            // A URL loses them, escaped or not, and the session would go to another database.
+            if matches!(name.as_str(), "." | "..") {
+                return Err(refused("dbname"));
+            }
             url.set_path(&format!("/{}", escape(name)));
         }
         url.set_username(&escape(&self.username))
@@ -117,7 +121,7 @@ fn unusable(stored: &Stored, what: impl Into<String>) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{prop_assert, prop_assert_eq, prop_assume, proptest};
     use serde_json::json;
 
     use super::*;
@@ -139,6 +143,7 @@ mod tests {
             password in "[^\0]{0,40}",
             database in "[^\0/]{1,20}",
         ) {
+            prop_assume!(!matches!(database.as_str(), "." | ".."));
             let text = json!({"username": user, "password": password, "host": "db", "dbname": database});
             let url = read(&text.to_string(), &stored(None)).unwrap();
             prop_assert_eq!(url.user, user);
@@ -165,6 +170,15 @@ mod tests {
                     prop_assert!(!error.to_string().contains(&password[..12]), "{}", error);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_database_that_no_url_can_name_is_refused() {
+        for name in [".", ".."] {
+            let text = json!({"username": "a", "password": "b", "host": "db", "dbname": name});
+            let error = read(&text.to_string(), &stored(None)).unwrap_err();
+            assert!(error.to_string().contains("dbname"), "{error}");
         }
     }
 
