@@ -38,17 +38,37 @@ fn unbounded(sql: &str) -> Result<(), String> {
         },
         Statement::Update(update) if by_unique_key(update.selection.as_ref()) => Ok(()),
         Statement::Delete(delete) if by_unique_key(delete.selection.as_ref()) => Ok(()),
-        // A batch: what a bounded query names.
         Statement::Delete(Delete {
-            selection:
-                Some(Expr::In {
-                    target: InTarget::Subquery(subquery),
-                    negated: false,
-                    ..
-                }),
+            selection: Some(condition),
             ..
-        }) => bounded_query(subquery),
+        }) => batch(condition).map_or_else(
+            || Err(format!("not known to be bounded: {statement}")),
+            bounded_query,
+        ),
         other => Err(format!("not known to be bounded: {other}")),
+    }
+}
+
+/// The query that names the rows: `id in (select …)` or `ctid = any (array(select …))`.
+fn batch(condition: &Expr) -> Option<&Query> {
+    match condition {
+        Expr::In {
+            target: InTarget::Subquery(rows),
+            negated: false,
+            ..
+        } => Some(rows),
+        Expr::AnyOp {
+            compare_op: BinaryOperator::Eq,
+            right,
+            ..
+        } => match &**right {
+            Expr::Function(array) if array.name.to_string() == "array" => match &array.args {
+                FunctionArguments::Subquery(rows) => Some(rows),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -182,6 +202,7 @@ fn the_check_tells_bounded_from_unbounded() {
         "update idempotency_keys set status = $4 where subject = $1 and route = $2 and key = $3",
         "insert into appointment_changes (action) select status from appointments where id = $1 limit 1",
         "delete from time_off where (id) in (select id from time_off order by ends_at limit $1)",
+        "delete from time_off where ctid = any (array(select ctid from time_off limit $1))",
     ] {
         assert_eq!(unbounded(bounded), Ok(()), "{bounded}");
     }
@@ -199,6 +220,8 @@ fn the_check_tells_bounded_from_unbounded() {
         "insert into doctors select * from doctors",
         "update idempotency_keys set status = $4 where subject = $1 and route = $2",
         "delete from time_off where (id) in (select id from time_off)",
+        "delete from time_off where ctid = any (array(select ctid from time_off))",
+        "delete from time_off where ctid <> all (array(select ctid from time_off limit 1))",
         "delete from time_off where id not in (select id from time_off limit 1)",
         "update appointments set status = 'cancelled' where doctor_id = $1",
         "delete from appointments",

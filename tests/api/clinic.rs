@@ -239,6 +239,12 @@ impl Clinic {
         lines.filter(|line| line["message"] == message).collect()
     }
 
+    /// Bytes that the server has written into its log so far.
+    pub(crate) fn log_length(&self) -> usize {
+        let log = std::fs::metadata(self.database.log_file()).expect("the server's log");
+        log.len().try_into().expect("a log that fits in memory")
+    }
+
     pub(crate) async fn close(self) {
         for function in self.fleet.functions() {
             for line in self.fleet.logs(function) {

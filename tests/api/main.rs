@@ -52,6 +52,7 @@ mod probe;
 mod proxy;
 mod purge;
 mod races;
+mod requests;
 mod rescheduling;
 mod roles;
 mod routes;

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use chrono::SubsecRound;
+use chrono::NaiveDate;
 use http::Method;
-use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
-use uuid::Uuid;
 
-use crate::clinic::Clinic;
+use crate::{clinic::Clinic, requests::Requests};
 
 /// Who asks. Everything that is asked for belongs to the first doctor and the first patient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,10 +106,7 @@ const MATRIX: [(&str, [u16; 7]); 22] = [
 struct World {
     clinic: Clinic,
     tokens: Vec<(Who, Option<String>)>,
-    doctor: Uuid,
-    patient: Uuid,
-    /// Counts what was made, so that no two appointments are at the same time.
-    made: u32,
+    requests: Requests,
 }
 
 impl World {
@@ -123,29 +117,12 @@ impl World {
             clinic.doctor("B", "UTC").await,
         );
         let (patient, other_patient) = (clinic.patient("P").await, clinic.patient("Q").await);
-        let mut always = String::new();
-        for weekday in 1..=7 {
-            always += &format!(
-                "insert into working_hours values ('{doctor}', {weekday}, '00:00', '24:00');"
-            );
-        }
-        sqlx::raw_sql(AssertSqlSafe(always))
-            .execute(&mut clinic.admin)
-            .await
-            .unwrap();
         // Each has a schedule, and the other patient is on nobody's of the first doctor.
-        clinic
-            .visits(doctor, patient, "now() - interval '2 days'", 1, "completed")
-            .await;
-        clinic
-            .visits(
-                other_doctor,
-                other_patient,
-                "now() - interval '2 days'",
-                1,
-                "completed",
-            )
-            .await;
+        for (doctor, patient) in [(doctor, patient), (other_doctor, other_patient)] {
+            clinic
+                .visits(doctor, patient, "now() - interval '2 days'", 1, "completed")
+                .await;
+        }
         let tokens = vec![
             (Who::Nobody, None),
             (
@@ -164,141 +141,37 @@ impl World {
                 Some(clinic.patient_token(other_patient).await),
             ),
         ];
+        let requests = Requests::new(&mut clinic, doctor, patient, 5).await;
         Self {
             clinic,
             tokens,
-            doctor,
-            patient,
-            made: 0,
+            requests,
         }
     }
 
-    /// A time of its own, some days ahead.
-    fn time(&mut self) -> (String, String) {
-        self.made += 1;
-        let start = chrono::DateTime::<chrono::Utc>::from(shared::clock::now()).trunc_subsecs(0)
-            + chrono::TimeDelta::days(5)
-            + chrono::TimeDelta::hours(self.made.into());
-        let end = start + chrono::TimeDelta::minutes(20);
-        (start.to_rfc3339(), end.to_rfc3339())
-    }
-
-    async fn insert(&mut self, table: &str) -> Uuid {
-        let (start, end) = self.time();
-        let patient = match table {
-            "appointments" => format!(", '{}'", self.patient),
-            _ => String::new(),
-        };
-        let column = match table {
-            "appointments" => ", patient_id",
-            _ => "",
-        };
-        let insert = format!(
-            "insert into {table} (doctor_id, starts_at, ends_at{column})
-             values ('{}', '{start}', '{end}'{patient}) returning id",
-            self.doctor
-        );
-        sqlx::query_scalar(AssertSqlSafe(insert))
-            .fetch_one(&mut self.clinic.admin)
-            .await
-            .unwrap()
-    }
-
-    async fn etag(&self, path: &str) -> String {
-        let seen = self.clinic.get(path).await;
-        assert_eq!(seen.status, 200, "{path}: {seen:?}");
-        seen.headers["etag"].to_str().unwrap().to_owned()
-    }
-
-    /// A request that works for whoever may send it: what it needs is there before.
-    async fn prepare(&mut self, route: &str) -> (String, Option<String>, Option<Value>) {
-        let (doctor, patient) = (self.doctor, self.patient);
-        let range = "from=2026-01-01&to=2026-01-08";
-        let mut path = route.split_once(' ').unwrap().1.to_owned();
-        if path.starts_with("/api/doctors/") {
-            path = path.replace("{id}", &doctor.to_string());
-        }
-        if path.starts_with("/api/patients/") {
-            path = path.replace("{id}", &patient.to_string());
-        }
-        if path.starts_with("/api/appointments/") {
-            let id = self.insert("appointments").await;
-            path = path.replace("{id}", &id.to_string());
-        }
-        if path.contains("{timeOffId}") {
-            let id = self.insert("time_off").await;
-            path = path.replace("{timeOffId}", &id.to_string());
-        }
-        let mut if_match = None;
-        let body = match route {
-            "POST /api/appointments" => {
-                let (start, end) = self.time();
-                Some(json!({
-                    "doctorId": doctor, "patientId": patient, "startsAt": start, "endsAt": end,
-                }))
-            }
-            "PATCH /api/appointments/{id}" => Some(json!({ "notes": "better" })),
-            "POST /api/appointments/{id}/cancel" => Some(json!({ "reason": "ill" })),
-            "POST /api/patients" => Some(json!({ "fullName": "R" })),
-            "PATCH /api/patients/{id}" => {
-                self.made += 1;
-                Some(json!({ "phone": format!("+49 30 {}", self.made) }))
-            }
-            "PUT /api/doctors/{id}/working-hours" => {
-                if_match = Some(self.etag(&format!("/api/doctors/{doctor}")).await);
-                let day =
-                    |weekday| json!({ "weekday": weekday, "opens": "00:00", "closes": "24:00" });
-                Some(json!({ "workingHours": (1..=7).map(day).collect::<Vec<_>>() }))
-            }
-            "POST /api/doctors/{id}/time-off" => {
-                let (start, end) = self.time();
-                Some(json!({ "startsAt": start, "endsAt": end, "reason": "conference" }))
-            }
-            _ => None,
-        };
-        if route.starts_with("PATCH") {
-            if_match = Some(self.etag(&path).await);
-        }
-        if route.ends_with("/dashboard")
-            || route.ends_with("/appointments")
-            || route.ends_with("/availability")
-        {
-            path += &format!("?{range}");
-        }
-        if route == "GET /api/patients" {
-            path += "?q=Pa";
-        }
-        (path, if_match, body)
+    fn token(&self, who: Who) -> Option<String> {
+        let (_, token) = self.tokens.iter().find(|(one, _)| *one == who).unwrap();
+        token.clone()
     }
 
     async fn status(&mut self, route: &str, who: Who) -> u16 {
-        let (path, if_match, body) = self.prepare(route).await;
-        let path = match route {
-            "POST /api/appointments" => "/api/appointments".to_owned(),
-            _ => path,
-        };
-        let (_, token) = self.tokens.iter().find(|(one, _)| *one == who).unwrap();
-        let method: Method = route.split_once(' ').unwrap().0.parse().unwrap();
+        let from = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+        let mut request = self
+            .requests
+            .prepare(&mut self.clinic, route, from, 7)
+            .await;
+        let token = self.token(who);
         // A patient's tag is of what a patient sees; whoever may not see it at all needs none.
-        let mut if_match = if_match;
         if route == "PATCH /api/appointments/{id}"
-            && let Some(token) = token
+            && let Some(token) = &token
         {
-            let seen = self.clinic.get_as(token, &path).await;
-            if_match = Some(match seen.headers.get("etag") {
+            let seen = self.clinic.get_as(token, &request.path).await;
+            request.if_match = Some(match seen.headers.get("etag") {
                 Some(etag) => etag.to_str().unwrap().to_owned(),
                 None => "\"none\"".to_owned(),
             });
         }
-        let headers: Vec<(&str, &str)> = if_match
-            .as_deref()
-            .map(|etag| ("if-match", etag))
-            .into_iter()
-            .collect();
-        let reply = self
-            .clinic
-            .send(method, &path, token.as_deref(), &headers, body.as_ref())
-            .await;
+        let reply = request.send(&self.clinic, token.as_deref()).await;
         reply.status.as_u16()
     }
 }
@@ -332,7 +205,7 @@ async fn everybody_sees_and_does_what_is_theirs_on_every_route() {
         .into_iter()
         .zip([401, 403, 200, 403, 403, 403, 403])
     {
-        let (_, token) = world.tokens.iter().find(|(one, _)| *one == who).unwrap();
+        let token = world.token(who);
         let path = "/api/health?deep=1";
         let reply = world
             .clinic

@@ -1,24 +1,60 @@
 //! On a large clinic every read goes through an index: what it costs follows from what it shows,
 //! not from the years that the clinic has kept.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::Path,
+};
 
 use chrono::{DateTime, Utc};
-use fleet::sample::{self, FIRST_DOCTOR, Size};
+use fleet::{
+    database::APPLICATION,
+    sample::{self, FIRST_DOCTOR, Size},
+};
 use serde_json::Value;
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use uuid::Uuid;
 
-use crate::clinic::Clinic;
+use crate::{
+    clinic::Clinic,
+    probe::{Reply, eventually},
+    requests::Requests,
+};
 
-/// The checked query that contains this text.
-fn query(part: &str) -> String {
+/// A clinic with 120 doctors, 40 000 patients and 400 000 appointments; one of the patients.
+async fn large() -> (Clinic, Uuid) {
+    let mut clinic = Clinic::open().await;
+    let now: DateTime<Utc> = sqlx::query_scalar("select now()")
+        .fetch_one(&mut clinic.admin)
+        .await
+        .unwrap();
+    sample::generate(&mut clinic.admin, Size::Medium, 8, now, |_, _| {})
+        .await
+        .unwrap();
+    clinic.sql("vacuum analyze").await;
+    let patient = "select patient_id from appointments where doctor_id = $1 limit 1";
+    let patient = sqlx::query_scalar(patient)
+        .bind(FIRST_DOCTOR)
+        .fetch_one(&mut clinic.admin)
+        .await
+        .unwrap();
+    (clinic, patient)
+}
+
+/// Every checked query.
+fn queries() -> impl Iterator<Item = String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
-    let queries = fs::read_dir(folder).unwrap().map(|entry| {
+    fs::read_dir(folder).unwrap().map(|entry| {
         let described: Value =
             serde_json::from_str(&fs::read_to_string(entry.unwrap().path()).unwrap()).unwrap();
         described["query"].as_str().unwrap().to_owned()
-    });
-    let mut found: Vec<String> = queries.filter(|query| query.contains(part)).collect();
+    })
+}
+
+/// The checked query that contains this text.
+fn query(part: &str) -> String {
+    let mut found: Vec<String> = queries().filter(|query| query.contains(part)).collect();
     assert_eq!(found.len(), 1, "{part} is in {} queries", found.len());
     found.remove(0)
 }
@@ -27,17 +63,17 @@ fn query(part: &str) -> String {
 /// has run a statement often (`generic`).
 async fn plan(clinic: &mut PgConnection, query: &str, mode: &str, arguments: &str) -> Value {
     let mode = format!("set plan_cache_mode = force_{mode}_plan");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(mode))
+    sqlx::raw_sql(AssertSqlSafe(mode))
         .execute(&mut *clinic)
         .await
         .unwrap();
     let prepare = format!("deallocate all; prepare read as {query}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(prepare))
+    sqlx::raw_sql(AssertSqlSafe(prepare))
         .execute(&mut *clinic)
         .await
         .unwrap();
     let explain = format!("explain (analyze, buffers, format json) execute read ({arguments})");
-    let row = sqlx::raw_sql(sqlx::AssertSqlSafe(explain))
+    let row = sqlx::raw_sql(AssertSqlSafe(explain))
         .fetch_one(clinic)
         .await
         .unwrap();
@@ -53,19 +89,7 @@ fn nodes(plan: &Value) -> Vec<&Value> {
 
 #[tokio::test]
 async fn figures_slots_and_histories_of_a_large_clinic_read_through_indexes() {
-    let mut clinic = Clinic::open().await;
-    let now: DateTime<Utc> = sqlx::query_scalar("select now()")
-        .fetch_one(&mut clinic.admin)
-        .await
-        .unwrap();
-    sample::generate(&mut clinic.admin, Size::Medium, 8, now, |_, _| {})
-        .await
-        .unwrap();
-    clinic.sql("vacuum analyze appointments").await;
-    let patient: uuid::Uuid = sqlx::query_scalar("select patient_id from appointments limit 1")
-        .fetch_one(&mut clinic.admin)
-        .await
-        .unwrap();
+    let (mut clinic, patient) = large().await;
     let doctor = FIRST_DOCTOR;
     let year = "current_date - 300, current_date + 66";
     let month = "current_date, current_date + 31";
@@ -142,4 +166,161 @@ async fn figures_slots_and_histories_of_a_large_clinic_read_through_indexes() {
         }
     }
     clinic.close().await;
+}
+
+/// The plans of the application's statements, as the server wrote them down behind this place in its log.
+fn written_down(clinic: &Clinic, from: usize) -> Vec<Value> {
+    let log = fs::read(clinic.database.log_file()).unwrap();
+    let log = String::from_utf8_lossy(&log[from..]).into_owned();
+    let mut lines = log.lines().peekable();
+    let mut plans = Vec::new();
+    while let Some(line) = lines.next() {
+        let mut document = String::new();
+        while let Some(more) = lines.next_if(|more| more.starts_with('\t')) {
+            document += more;
+        }
+        if line.contains(&format!(" {APPLICATION}@")) && line.ends_with(" plan:") {
+            plans.push(serde_json::from_str(&document).unwrap());
+        }
+    }
+    plans
+}
+
+/// What grows with the years. The other tables are as large as the clinic.
+const GROWING: [&str; 4] = [
+    "appointments",
+    "appointment_changes",
+    "idempotency_keys",
+    "patients",
+];
+
+#[tokio::test]
+async fn every_route_of_a_large_clinic_reads_through_indexes() {
+    let (mut clinic, patient) = large().await;
+    clinic
+        .sql(
+            "insert into idempotency_keys
+                 (subject, route, key, fingerprint, status, headers, body, patients, created_at)
+             select 'staff', 'r', i::text, '', 201, '[]', '{}', '{}', now() - i * interval '5 seconds'
+             from generate_series(1, 20000) i",
+        )
+        .await;
+    clinic.sql("vacuum analyze idempotency_keys").await;
+    let doctor = FIRST_DOCTOR;
+    let mut requests = Requests::new(&mut clinic, doctor, patient, 130).await;
+    let routes: Vec<String> = clinic.fleet.routes().map(str::to_owned).collect();
+    let from = DateTime::<Utc>::from(shared::clock::now()).date_naive();
+    for mode in ["custom", "generic"] {
+        let start = clinic.log_length();
+        // For the application alone: nobody wants to read how the clinic was filled.
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "alter role {APPLICATION} set session_preload_libraries = 'auto_explain';
+             alter role {APPLICATION} set auto_explain.log_min_duration = 0;
+             alter role {APPLICATION} set auto_explain.log_nested_statements = on;
+             alter role {APPLICATION} set auto_explain.log_format = json;
+             alter role {APPLICATION} set plan_cache_mode = force_{mode}_plan;
+             select pg_terminate_backend(pid) from pg_stat_activity where usename = '{APPLICATION}'",
+        )))
+        .execute(&mut clinic.admin)
+        .await
+        .unwrap();
+        clinic.sessions_are_gone().await;
+        let token = clinic.fleet.token("staff", "staff");
+        let doctors_token = clinic.doctor_token(doctor).await;
+        for route in &routes {
+            for token in [&token, &doctors_token] {
+                let mut prepared = requests.prepare(&mut clinic, route, from, 31).await;
+                if route == "GET /api/health" {
+                    prepared.path += "?deep=1";
+                }
+                let before = clinic.log_length();
+                let reply = prepared.send(&clinic, Some(token)).await;
+                if reply.status == 403 {
+                    continue;
+                }
+                succeeded(route, &reply);
+                if matches!(route.as_str(), "GET /api/live" | "GET /api/openapi.json") {
+                    continue;
+                }
+                let read = reads(&clinic, mode, route, before).await;
+                let expected = match route.as_str() {
+                    "GET /api/health" => "pg_stat_activity",
+                    "GET /api/doctors"
+                    | "GET /api/doctors/{id}"
+                    | "PUT /api/doctors/{id}/working-hours"
+                    | "DELETE /api/doctors/{id}/time-off/{timeOffId}" => "doctors",
+                    "GET /api/patients"
+                    | "POST /api/patients"
+                    | "GET /api/patients/{id}"
+                    | "PATCH /api/patients/{id}" => "patients",
+                    _ => "appointments",
+                };
+                assert!(
+                    read.contains(expected) || expected == "pg_stat_activity",
+                    "{mode}: {route} read {read:?}"
+                );
+            }
+        }
+        // What else is searched for: part of a name, and a telephone number.
+        for q in ["ann", "030", "%2B49%2030"] {
+            let before = clinic.log_length();
+            let path = format!("/api/patients?q={q}");
+            succeeded(&path, &clinic.get(&path).await);
+            reads(&clinic, mode, &path, before).await;
+        }
+        // The second time the first answer again.
+        let route = "POST /api/appointments";
+        let booking = requests.prepare(&mut clinic, route, from, 31).await;
+        for _ in 0..2 {
+            let before = clinic.log_length();
+            let (method, body) = (booking.method.clone(), booking.body.as_ref());
+            let key = [("idempotency-key", mode)];
+            let reply = clinic
+                .send(method, &booking.path, Some(&token), &key, body)
+                .await;
+            succeeded(route, &reply);
+            let read = reads(&clinic, mode, route, before).await;
+            assert!(read.contains("idempotency_keys"), "{mode}: {read:?}");
+        }
+        let before = clinic.log_length();
+        clinic.fleet.invoke("purge", Value::Null).await.unwrap();
+        let read = reads(&clinic, mode, "purge", before).await;
+        assert!(read.contains("idempotency_keys"), "{read:?}");
+        // Nothing that a function asks of such a table was left out.
+        let asked: BTreeSet<String> = written_down(&clinic, start)
+            .iter()
+            .map(|explained| explained["Query Text"].as_str().unwrap().trim().to_owned())
+            .collect();
+        for query in queries().filter(|query| GROWING.iter().any(|table| query.contains(table))) {
+            assert!(asked.contains(query.trim()), "{mode}: not asked:\n{query}");
+        }
+    }
+    clinic.close().await;
+}
+
+fn succeeded(what: &str, reply: &Reply) {
+    assert!(reply.status.is_success(), "{what}: {reply:?}");
+}
+
+/// The tables that a request read, none that grows from end to end.
+async fn reads(clinic: &Clinic, mode: &str, what: &str, before: usize) -> BTreeSet<String> {
+    let plans = eventually("a plan", || {
+        let plans = written_down(clinic, before);
+        (!plans.is_empty()).then_some(plans)
+    })
+    .await;
+    let mut read = BTreeSet::new();
+    for explained in &plans {
+        for node in nodes(&explained["Plan"]) {
+            let Some(table) = node["Relation Name"].as_str() else {
+                continue;
+            };
+            assert!(
+                node["Node Type"] != "Seq Scan" || !GROWING.contains(&table),
+                "{mode}: {what}\n{explained:#}"
+            );
+            read.insert(table.to_owned());
+        }
+    }
+    read
 }
