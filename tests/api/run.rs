@@ -19,12 +19,25 @@ use uuid::Uuid;
 
 use crate::probe::{PATIENCE, send};
 
-/// Starts the program and reads what it prints until it is ready; the lines, and where it answers.
-fn start(database_url: &str) -> (Child, Vec<String>, String) {
+/// The program, ready.
+struct Running {
+    child: Child,
+    /// What it printed until then.
+    lines: Vec<String>,
+    /// Where it answers.
+    url: String,
+    /// What it says meanwhile.
+    log: tempfile::NamedTempFile,
+}
+
+/// Starts the program and reads what it prints until it is ready.
+fn start(database_url: &str) -> Running {
+    let log = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_fleet"))
         .args(["--port", "0"])
         .env("DATABASE_URL", database_url)
         .stdout(Stdio::piped())
+        .stderr(log.reopen().unwrap())
         .spawn()
         .unwrap();
     let mut lines = Vec::new();
@@ -32,11 +45,17 @@ fn start(database_url: &str) -> (Child, Vec<String>, String) {
         let line = line.unwrap();
         if let Some(url) = line.strip_prefix("ready ") {
             let url = url.to_owned();
-            return (child, lines, url);
+            return Running {
+                child,
+                lines,
+                url,
+                log,
+            };
         }
         lines.push(line);
     }
-    panic!("it ended before it was ready: {:?} {lines:?}", child.wait());
+    let said = fs::read_to_string(log.path()).unwrap();
+    panic!("it ended before it was ready: {:?}\n{said}", child.wait());
 }
 
 /// Sends the signal and waits for the end; whether it was a good one.
@@ -89,7 +108,12 @@ async fn status(url: &str, token: &str) -> u16 {
 async fn the_lines_of_the_banner_work_and_a_signal_ends_everything() {
     let database = Database::builder().start().await.unwrap();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let (child, lines, url) = start(&database.url());
+        let Running {
+            child,
+            lines,
+            url,
+            log,
+        } = start(&database.url());
         let mut bearer = String::new();
         let (mut tokens, mut pasted) = (0, 0);
         for line in lines.iter().map(|line| line.trim()) {
@@ -107,6 +131,12 @@ async fn the_lines_of_the_banner_work_and_a_signal_ends_everything() {
         }
         assert_eq!((tokens, pasted), (2, 4), "{lines:?}");
         assert!(end(child, signal).await);
+        // In order: an environment was told, and closed its session.
+        let said = fs::read_to_string(log.path()).unwrap();
+        assert!(
+            said.contains("appointments-today: [runtime] Graceful shutdown completed"),
+            "{said}"
+        );
         // Nothing of it is left: no session, so no environment either.
         let mut admin = database.admin().await.unwrap();
         let start = Instant::now();
@@ -129,7 +159,7 @@ async fn the_lines_of_the_banner_work_and_a_signal_ends_everything() {
 #[tokio::test]
 async fn a_token_is_a_rows_and_what_is_wrong_is_said() {
     let database = Database::builder().start().await.unwrap();
-    let (child, _, url) = start(&database.url());
+    let Running { child, url, .. } = start(&database.url());
     let port = url.rsplit(':').next().unwrap();
     let ask = |wish: &str| token(&format!("TOKEN=$(make -s token PORT={port} {wish})"));
     let claims = |token: &str| {

@@ -117,23 +117,34 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     // Listened for from the start: whoever interrupts the build must not leave a server behind.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut database = None;
-    let work = serve(&arguments, &mut database);
+    let mut started = Started::default();
+    let work = serve(&arguments, &mut started);
     let result = tokio::select! {
         result = work => result,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
-    if let Some(database) = database {
+    if let Some(fleet) = started.fleet {
+        eprintln!("ending the environments");
+        fleet.shutdown().await;
+    }
+    if let Some(database) = started.database {
         eprintln!("stopping the database");
         database.shutdown().await?;
     }
     result
 }
 
-/// Builds and starts everything, says so, and then waits to be dropped. The fleet ends with this
-/// future, the database does not.
-async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result<(), Error> {
+/// What runs, and has to end in order.
+#[derive(Default)]
+struct Started {
+    database: Option<Database>,
+    fleet: Option<Fleet>,
+}
+
+/// Builds and starts everything, says so, and then waits to be dropped.
+async fn serve(arguments: &Arguments, started: &mut Started) -> Result<(), Error> {
+    let Started { database, fleet } = started;
     let binaries = match (&arguments.bootstraps, arguments.profile) {
         (Some(folder), _) => Binaries::bootstraps(folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?,
@@ -161,7 +172,7 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
         }
     };
 
-    let fleet = Fleet::builder()
+    let builder = Fleet::builder()
         .binaries(binaries)
         .variable("DATABASE_URL", application)
         // There is no CloudWatch here to read them, and they would bury the log.
@@ -182,9 +193,8 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
             if line.source != Source::Platform {
                 eprintln!("{}: {}", line.function, line.text);
             }
-        })
-        .start()
-        .await?;
+        });
+    let fleet = fleet.insert(builder.start().await?);
 
     eprintln!("applying the migrations");
     fleet
@@ -192,7 +202,7 @@ async fn serve(arguments: &Arguments, database: &mut Option<Database>) -> Result
         .await
         .map_err(|error| format!("the migrations failed, the line above says why: {error}"))?;
     let doctor = fill(arguments.sample, &owner).await?;
-    banner(&fleet, doctor)?;
+    banner(fleet, doctor)?;
     std::future::pending().await
 }
 

@@ -1,7 +1,10 @@
 //! `make measure`: how fast a misbehaving fleet answers, beside an orderly one. Asserts no speed:
 //! other machines are faster, other things run on this one; ratios within a run say more.
 
-use std::{collections::BTreeMap, num::NonZeroU32, process::ExitCode, thread, time::Duration};
+use std::{
+    collections::BTreeMap, num::NonZeroU32, path::PathBuf, process::ExitCode, thread,
+    time::Duration,
+};
 
 use clap::{Parser, ValueEnum};
 use fleet::{
@@ -28,6 +31,9 @@ struct Arguments {
     /// How the functions are built.
     #[arg(long, value_enum, default_value_t = BuildProfile::Release)]
     profile: BuildProfile,
+    /// Measures what `make build ARCH=x86_64` left in this folder, and builds nothing.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
+    bootstraps: Option<PathBuf>,
     /// What comes out on standard output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -98,12 +104,20 @@ async fn run(arguments: Arguments) -> Result<Report, Error> {
 async fn measure(arguments: Arguments) -> Result<Report, Error> {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     eprintln!("seed {seed}");
-    eprintln!("building the functions");
-    let (profile, built_as) = match arguments.profile {
-        BuildProfile::Dev => (Profile::Dev, "dev"),
-        BuildProfile::Release => (Profile::Release, "release"),
+    let (binaries, built_as) = match (&arguments.bootstraps, arguments.profile) {
+        (Some(folder), _) => (
+            Binaries::bootstraps(folder)
+                .map_err(|error| format!("{}: {error}", folder.display()))?,
+            "for Lambda",
+        ),
+        (None, profile) => {
+            eprintln!("building the functions");
+            match profile {
+                BuildProfile::Dev => (Binaries::build(Profile::Dev).await?, "dev"),
+                BuildProfile::Release => (Binaries::build(Profile::Release).await?, "release"),
+            }
+        }
     };
-    let binaries = Binaries::build(profile).await?;
     let settings: BTreeMap<String, String> = arguments.settings.into_iter().collect();
     let seconds = u64::from(arguments.seconds.get());
     let time = Duration::from_secs(seconds);

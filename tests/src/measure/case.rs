@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
 use super::load::{self, Question, Tally};
@@ -35,9 +35,11 @@ const CROWD_CLIENTS: usize = 120;
 /// Clients and environments of the yardstick: so few that every session is retained.
 const RETAINED: usize = 70;
 
-/// How often a fleet is warmed up again before that is given up: a request that is answered before
-/// the last one arrives saves an environment.
+/// How often a fleet is warmed up again before that is given up.
 const WARM_UPS: usize = 30;
+/// How long the requests of a warm-up are kept from being answered. Shorter than the functions wait
+/// for a lock.
+const HELD: Duration = Duration::from_millis(1500);
 /// How long one warm-up of the yardstick lasts.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long a fleet's sessions may take to end with it.
@@ -203,7 +205,7 @@ impl Stage {
             .map_err(|error| MeasureError::Clinic(error.into()))?;
         let now = clock::now().into();
         sample::generate(&mut connection, Size::Small, seed, now, |_, _| ()).await?;
-        sqlx::Connection::close(connection).await?;
+        connection.close().await?;
         Ok(())
     }
 
@@ -292,11 +294,23 @@ impl Stage {
         )))
     }
 
-    /// Warms up until there are as many environments as wanted, each of which was used.
-    async fn bring_up(&self, fleet: &Fleet, wanted: usize) -> Result<(), MeasureError> {
+    /// Warms up until there are as many environments as wanted, each of which was used. A request
+    /// that is answered before the last one arrives would save an environment: the table that all
+    /// of them read is locked until they are there.
+    async fn bring_up(&mut self, fleet: &Fleet, wanted: usize) -> Result<(), MeasureError> {
         let mut used = 0;
         for _ in 0..WARM_UPS {
-            load::burst(&self.question(fleet), wanted).await;
+            let question = self.question(fleet);
+            let mut lock = self.admin.begin().await?;
+            sqlx::query("lock table appointments")
+                .execute(&mut *lock)
+                .await?;
+            let release = async {
+                sleep(HELD).await;
+                lock.rollback().await
+            };
+            let (_, released) = tokio::join!(load::burst(&question, wanted), release);
+            released?;
             let environments = fleet.environments(FUNCTION);
             used = environments.iter().filter(|one| one.served > 0).count();
             if used >= wanted {
