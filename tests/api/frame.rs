@@ -57,6 +57,15 @@ fn hours(weekday: u8, opens: &str, closes: &str) -> Value {
     json!({ "weekday": weekday, "opens": opens, "closes": closes })
 }
 
+/// A week whose days are all the same.
+fn every_day(periods: &[(&str, &str)]) -> Value {
+    let of_day = |weekday| {
+        let hours_of = move |&(opens, closes): &(&str, &str)| hours(weekday, opens, closes);
+        periods.iter().map(hours_of)
+    };
+    json!({ "workingHours": (1..=7).flat_map(of_day).collect::<Vec<_>>() })
+}
+
 fn ids(listed: &Value) -> Vec<&str> {
     let rows = listed.as_array().unwrap().iter();
     rows.map(|row| row["id"].as_str().unwrap()).collect()
@@ -183,6 +192,102 @@ async fn a_new_week_replaces_the_old_one_and_lists_what_is_outside_it() {
     let said = emptied.json();
     assert_eq!(said["outside"].as_array().unwrap().len(), 2);
     assert_eq!(said["doctor"]["slotMinutes"], 45, "absent, so it stays");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn what_a_week_leaves_outside_is_what_nobody_could_book_in_it() {
+    let mut clinic = Clinic::open().await;
+    let doctor = clinic.doctor("A", "Europe/Berlin").await;
+    let patient = clinic.patient("P").await;
+    // Nights, which the week has in two pieces; and ends within the hour that clocks leave out or go through twice.
+    let week = every_day(&[("00:00", "02:30"), ("02:30", "03:30"), ("20:00", "24:00")]);
+    let desk = staff(&clinic.fleet);
+    let set = put_week(&clinic, &desk, doctor, Some("*"), &week).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    let patients = clinic.patient_token(patient).await;
+    let mut refused = Vec::new();
+    let mut count = 0;
+    // Clocks go forward at 01:00 UTC on a 28th of March, and back on a 31st of October.
+    for (night, may_be_booked) in [
+        ("2032-01-10T22:30Z 2032-01-10T23:30Z", true),
+        ("2032-01-11T01:15Z 2032-01-11T01:45Z", true),
+        ("2032-01-11T02:15Z 2032-01-11T02:45Z", false),
+        ("2032-01-11T18:45Z 2032-01-11T19:15Z", false),
+        ("2032-03-28T00:30Z 2032-03-28T01:30Z", true),
+        ("2032-03-28T01:30Z 2032-03-28T01:45Z", false),
+        ("2032-03-28T21:45Z 2032-03-28T22:15Z", true),
+        ("2032-10-30T22:00Z 2032-10-31T02:30Z", true),
+        ("2032-10-31T02:30Z 2032-10-31T02:45Z", false),
+        ("2090-06-01T21:45Z 2090-06-01T22:15Z", true),
+        ("2090-06-02T12:00Z 2090-06-02T12:15Z", false),
+    ] {
+        let (starts_at, ends_at) = night.split_once(' ').unwrap();
+        let mut draft = json!({
+            "doctorId": doctor,
+            "patientId": patient,
+            "startsAt": starts_at.replace('Z', ":00Z"),
+            "endsAt": ends_at.replace('Z', ":00Z"),
+        });
+        let body = Some(&draft);
+        let path = "/api/appointments";
+        let reply = clinic
+            .send(Method::POST, path, Some(&patients), &[], body)
+            .await;
+        count += 1;
+        if may_be_booked {
+            assert_eq!(reply.status, 201, "{night}: {reply:?}");
+            continue;
+        }
+        problem(&reply, 422, "outside-working-hours");
+        draft["override"] = json!(true);
+        let body = Some(&draft);
+        let reply = clinic
+            .send(Method::POST, path, Some(&desk), &[], body)
+            .await;
+        assert_eq!(reply.status, 201, "{night}: {reply:?}");
+        refused.push(draft["startsAt"].clone());
+    }
+    let starts = |reply: &Reply| -> Vec<Value> {
+        let said = reply.json();
+        let outside = said["outside"].as_array().unwrap().iter();
+        outside.map(|visit| visit["startsAt"].clone()).collect()
+    };
+    let again = put_week(&clinic, &desk, doctor, Some("*"), &week).await;
+    assert_eq!(starts(&again), refused);
+    let none = json!({ "workingHours": [] });
+    let none = put_week(&clinic, &desk, doctor, Some("*"), &none).await;
+    assert_eq!(starts(&none).len(), count);
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn the_years_ahead_are_seen_to_their_last_night() {
+    let mut clinic = Clinic::open().await;
+    let doctor = clinic.doctor("A", "America/New_York").await;
+    let patient = clinic.patient("P").await;
+    // Each night across midnight, for two years and some days: wherever one year of the list ends, an appointment lies
+    // across it.
+    sqlx::query(
+        "insert into appointments (doctor_id, patient_id, starts_at, ends_at)
+         select $1, $2, night - interval '5 minutes', night + interval '5 minutes'
+         from generate_series(1, 740) day,
+              lateral (select ((now() at time zone zone)::date + day)::timestamp at time zone zone as night
+                       from (values ('America/New_York')) z (zone)) n",
+    )
+    .bind(doctor)
+    .bind(patient)
+    .execute(&mut clinic.admin)
+    .await
+    .unwrap();
+    let desk = staff(&clinic.fleet);
+    let nights = every_day(&[("00:00", "06:00"), ("22:00", "24:00")]);
+    let inside = put_week(&clinic, &desk, doctor, Some("*"), &nights).await;
+    assert_eq!(inside.json()["outside"], json!([]));
+    let evenings = every_day(&[("22:00", "24:00")]);
+    let outside = put_week(&clinic, &desk, doctor, Some("*"), &evenings).await;
+    assert_eq!(ids(&outside.json()["outside"]).len(), 200);
+    assert_eq!(outside.json()["outsideHasMore"], true);
     clinic.close().await;
 }
 

@@ -55,10 +55,15 @@ pub(super) async fn check(
                    where t.doctor_id = d.id
                      and tstzrange(t.starts_at, t.ends_at, '[)') && tstzrange($2, $3, '[)')
                ) as "away!",
-               not exists (
-                   select from (select ($2 at time zone d.time_zone)::date as day) l
-                   cross join working_periods(d.id, l.day, l.day + 1) w
-                   where w.period @> tstzrange($2, $3, '[)')
+               -- Added up: an evening that ends with the day and the night that begins with the next are one time.
+               not coalesce(
+                   (
+                       select range_agg(w.period) @> tstzrange($2, $3, '[)')
+                       from working_periods(
+                           d.id, ($2 at time zone d.time_zone)::date, ($3 at time zone d.time_zone)::date + 1
+                       ) w
+                   ),
+                   false
                ) as "outside!",
                o.starts_at as "other_starts_at?", o.ends_at as "other_ends_at?"
         from doctors d

@@ -80,22 +80,28 @@ pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::
     let rows = sqlx::query_as!(
         Row,
         r#"
+        with upcoming as materialized (
+            select a.id, a.patient_id, a.starts_at, a.ends_at, a.status,
+                   (a.starts_at at time zone d.time_zone)::date - now()::date as days_ahead
+            from appointments a
+            join doctors d on d.id = a.doctor_id
+            where a.doctor_id = $1
+              and a.status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
+              and a.starts_at > now()
+        ),
+        -- For each year that has an appointment, and the day behind it: an appointment may go on past midnight.
+        hours as materialized (
+            select range_agg(w.period) as working
+            from (select distinct floor(days_ahead / 365.0)::integer as number from upcoming) year,
+                 lateral (select now()::date + 365 * year.number as begins) first_day,
+                 working_periods($1, first_day.begins, first_day.begins + 366) w
+        )
         select a.id, a.starts_at, a.ends_at, a.status as "status: Status",
                p.id as patient_id, p.full_name as patient_name
-        from appointments a
-        join doctors d on d.id = a.doctor_id
+        from upcoming a
         join patients p on p.id = a.patient_id
-        where a.doctor_id = $1
-          and a.status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
-          and a.starts_at > now()
-          and not exists (
-              select from working_hours w,
-                   lateral (select (a.starts_at at time zone d.time_zone)::date as day) l
-              where w.doctor_id = d.id
-                and w.weekday = extract(isodow from l.day)
-                and (l.day + w.opens) at time zone d.time_zone <= a.starts_at
-                and (l.day + w.closes) at time zone d.time_zone >= a.ends_at
-          )
+        cross join hours
+        where not coalesce(hours.working @> tstzrange(a.starts_at, a.ends_at, '[)'), false)
         order by a.starts_at, a.id
         limit 201
         "#,
