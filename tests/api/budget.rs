@@ -244,12 +244,15 @@ fn the_projects_own_template_holds() {
     // RDS keeps more slots to itself.
     let (status, text) = check(&["--max-connections", "100", "--reserved", "6"]);
     assert_eq!(status, 0, "{text}");
+    // 77, and 8 in each of two versions.
     let managed = ["--parameter", "ManagedInstances=on"];
-    let (status, text) = check(&[&managed, &["--max-connections", "100"][..]].concat());
+    let (status, text) = check(&[&managed, &["--max-connections", "103"][..]].concat());
     assert!(
         status == 0 && text.contains("AppointmentsUpcomingManagedFunction"),
         "{text}"
     );
+    let (status, text) = check(&[&managed, &["--max-connections", "102"][..]].concat());
+    assert!(status == 1 && text.contains("down by 1 of these"), "{text}");
 }
 
 /// What `make deploy` would check, for every stage.
@@ -265,6 +268,26 @@ fn every_stage_of_the_project_holds() {
         assert_eq!(status, 0, "{stage}: {text}");
         assert!(!text.contains("unknown"), "{stage}: {text}");
     }
+    // Through a pooler that takes a thousand clients.
+    let mut command = headroom();
+    command.args(["check", "--template"]).arg(&template);
+    command.arg("--samconfig").arg(&file).args([
+        "--config-env",
+        "prod",
+        "--max-connections",
+        "1000",
+        "--superuser-reserved",
+        "0",
+        "--parameter",
+        "DatabaseUrl=",
+        "--parameter",
+        "DatabasePooler=pooler.example:6432/clinic",
+    ]);
+    let (status, text) = run(&mut command);
+    assert!(
+        status == 0 && text.contains("DATABASE_CEILING is 84: behind the pooler"),
+        "{text}"
+    );
 }
 
 /// What a running server says counts, and its password is never repeated.
@@ -329,6 +352,18 @@ async fn a_server_says_what_it_grants() {
         .arg(fixture("small.yaml"))
         .env("DATABASE_URL", &application));
     assert_eq!(status, 0, "{text}");
+
+    // The migrations will set the role's limit to what the template says, so the old one bounds nothing.
+    clinic
+        .sql("alter role application connection limit 20")
+        .await;
+    let (status, text) = run(headroom()
+        .args(["check", "--template"])
+        .arg(fixture("ceiling.yaml"))
+        .args(["--parameter", "Ceiling=60", "--database-url", &application]));
+    assert!(status == 0 && text.contains("≤60"), "{text}");
+    let (status, text) = live(&application, &[]);
+    assert!(status == 1 && text.contains("\"ceiling\": 20"), "{text}");
     clinic.close().await;
 }
 

@@ -88,26 +88,30 @@ pub fn check(question: &Question<'_>) -> Report {
                     compare";
         findings.push(Finding::unknown(Rule::Template, what));
     }
+    let urls: Vec<Result<Url, Finding>> = functions
+        .iter()
+        .map(|function| settings::url(function, &question.url))
+        .collect();
+    let pooler = question.pooler || urls.iter().flatten().any(|url| url.settings.pgbouncer);
     let mut slots = question.slots.clone();
-    findings.extend(role_ceiling(&functions, &mut slots));
+    findings.extend(role_ceiling(&functions, pooler, &mut slots));
     let ceiling = slots.ceiling();
 
     let mut retention = Retention {
         lease_seconds: 0,
         mark: 0,
-        leases: !question.pooler && question.server_version.is_none_or(|v| v >= LEASES_SINCE),
+        leases: !pooler && question.server_version.is_none_or(|v| v >= LEASES_SINCE),
     };
     let mut demands = Vec::new();
     let mut unbounded = Vec::new();
     let mut assumed = Vec::new();
-    for function in &functions {
+    for (function, url) in functions.iter().zip(urls) {
         let mut found = Vec::new();
-        match settings::url(function, &question.url) {
+        match url {
             Ok(url) => {
                 if !url.known {
                     assumed.push(function.logical_id.as_str());
                 }
-                retention.leases &= !url.settings.pgbouncer;
                 found.extend(time_limits::check(function, &url));
                 match (
                     demand::environments(function),
@@ -156,8 +160,12 @@ pub fn check(question: &Question<'_>) -> Report {
         .filter(|demand| demand.managed)
         .cloned()
         .collect();
-    let overlap = overlap::worst(budget, sum(&managed), ceiling, retention);
-    findings.extend(overlap_finding(overlap, ceiling, retention, question));
+    let managed = sum(&managed);
+    let overlap = overlap::worst(budget, managed, ceiling, retention);
+    findings.extend(
+        both_run(budget, managed, ceiling)
+            .or_else(|| overlap_finding(overlap, ceiling, retention, question)),
+    );
     findings.extend(account::check(
         &question.template.functions,
         question.account_concurrency,
@@ -244,33 +252,45 @@ fn assumption(functions: &[&str]) -> Option<Finding> {
     })
 }
 
-/// `DATABASE_CEILING`, from which the migrations make the role's own limit: the smallest one that
-/// is known counts, and it must be one that the database has.
-fn role_ceiling(functions: &[&Function], slots: &mut Slots) -> Vec<Finding> {
+/// `DATABASE_CEILING`, which the migrations make the role's own limit, whatever that is now: the
+/// smallest one that is known counts, and it must be one that the database has.
+///
+/// Behind a pooler it bounds what the pooler opens, and not the clients that the functions are.
+fn role_ceiling(functions: &[&Function], pooler: bool, slots: &mut Slots) -> Vec<Finding> {
+    let there = Slots {
+        role_limit: None,
+        ..slots.clone()
+    }
+    .ceiling();
     let mut findings = Vec::new();
+    let mut smallest = None;
     for function in functions {
         match demand::number(function, "DATABASE_CEILING", 1, u32::MAX) {
-            Ok(Some(asked)) => {
-                let there = slots.ceiling();
-                if asked > there {
-                    let what = format!(
-                        "DATABASE_CEILING is {asked}, and the database has {there} for the functions"
-                    );
-                    findings.push(
-                        Finding::fails(Rule::Ceiling, what)
-                            .of(&function.logical_id)
-                            .change(format!("set DATABASE_CEILING to {there}")),
-                    );
-                } else {
-                    slots.role_limit = Some(asked);
-                }
+            Ok(Some(asked)) if pooler => {
+                let what = format!(
+                    "DATABASE_CEILING is {asked}: behind the pooler the server grants its pools for \
+                     the role so many sessions, and its size has to stay within them"
+                );
+                findings.push(Finding::remark(Rule::Ceiling, what).of(&function.logical_id));
             }
-            // What is not known here bounds nothing; the sum is compared with the database.
+            Ok(Some(asked)) if asked > there => {
+                let what = format!(
+                    "DATABASE_CEILING is {asked}, and the database has {there} for the functions"
+                );
+                findings.push(
+                    Finding::fails(Rule::Ceiling, what)
+                        .of(&function.logical_id)
+                        .change(format!("set DATABASE_CEILING to {there}")),
+                );
+            }
+            Ok(Some(asked)) => {
+                smallest = Some(smallest.map_or(asked, |known: u32| known.min(asked)));
+            }
             Ok(None) => {}
-            Err(finding) if finding.severity == Severity::Unknown => {}
             Err(finding) => findings.push(finding),
         }
     }
+    slots.role_limit = smallest.or(slots.role_limit);
     findings
 }
 
@@ -288,6 +308,23 @@ fn no_bound(function: &Function, limit: u32, demands: &[Demand], ceiling: u32) -
     Finding::fails(Rule::Reservation, what)
         .of(&function.logical_id)
         .change(change)
+}
+
+/// Environments of Managed Instances are never frozen: those of both versions are active, and no
+/// lease ends what they hold.
+fn both_run(budget: u64, managed: u64, ceiling: u32) -> Option<Finding> {
+    let both = budget + managed;
+    let beyond = both.saturating_sub(ceiling.into());
+    (managed > 0 && beyond > 0 && budget <= ceiling.into()).then(|| {
+        let what = format!(
+            "while a new version replaces the old one, environments of Managed Instances run twice, \
+             and all together may ask for {both} sessions of {ceiling}"
+        );
+        Finding::fails(Rule::Overlap, what).change(format!(
+            "bring {} and reservations down by {beyond} of these",
+            demand::property(true)
+        ))
+    })
 }
 
 fn overlap_finding(
