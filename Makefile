@@ -108,16 +108,8 @@ build: toolchain $(SAM)/installed ## Build every function for Lambda, and the te
 	PATH='$(SAM)/bin':"$$PATH" SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture=$(ARCH) \
 	  --build-dir '$(TARGET)/sam/$(ARCH)'
 
-# The account's concurrency is asked for first: SAM would find out in the middle of the deployment.
 deploy: toolchain $(SAM)/installed $(AWS)/installed ## Deploy a stage of samconfig.toml, once its budget holds
-	@granted=$$('$(AWS)/bin/aws' lambda get-account-settings --query AccountLimit.ConcurrentExecutions --output text) || exit 1; \
-	[ "$$granted" -ge 1000 ] || echo "this account may run $$granted invocations at once, not 1000: \
-	  have Lambda's quota \"Concurrent executions\" raised" >&2; \
-	$(CARGO) run --quiet -p shared --features headroom --bin headroom -- check $(DATABASE) \
-	  --samconfig --config-env '$(ENV)' $(foreach pair,$(PARAMETERS),--parameter '$(pair)') --account-concurrency "$$granted"
-	@$(MAKE) --no-print-directory build
-	@.ci/deploy '$(ENV)' '$(TARGET)/sam/$(ARCH)' '$(SAM)' '$(AWS)' \
-	  $(if $(filter-out arm64,$(ARCH)),Architecture=$(ARCH)) $(PARAMETERS)
+	@DATABASE='$(DATABASE)' .ci/deploy '$(ENV)' '$(ARCH)' '$(TARGET)' '$(SAM)' '$(AWS)' $(foreach pair,$(PARAMETERS),'$(pair)')
 
 verify: toolchain $(SAM)/installed $(CHECKOV)/installed ## Lint the template, build every function for Lambda, run them
 	@.ci/verify '$(TARGET)' '$(SAM)' '$(CHECKOV)'

@@ -34,7 +34,7 @@ line is wrong.
 
 Examples:
   headroom advise --from samples.jsonl
-  headroom advise --cloudwatch headroom-prod --hours 48 --samconfig --config-env prod
+  headroom advise --cloudwatch clinic-prod --hours 48 --samconfig --config-env prod
   headroom advise --from samples.jsonl --from functions.log --format markdown";
 
 #[derive(Args)]
