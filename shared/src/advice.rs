@@ -72,6 +72,8 @@ pub struct Recommendation {
     pub looks: usize,
     /// The most sessions that a look saw.
     pub peak: u32,
+    /// The most invocations at once, as Lambda counted them; none where nobody could see.
+    pub concurrency: Option<u32>,
     /// What 99 of 100 looks did not exceed.
     pub p99: u32,
     /// That, in percent of the connections it may have.
@@ -170,6 +172,14 @@ fn recommend(
     sessions.resize(looks_in_all.max(sessions.len()), 0);
     let peak = sessions.iter().copied().max().unwrap_or_default();
     let p99 = percentile(&mut sessions).unwrap_or_default();
+    // A look each minute misses most bursts. Where an environment serves one invocation at a time,
+    // Lambda's own count says how many there were.
+    let needed = match seen.concurrency {
+        Some(concurrency) if !deployed.shared_environments => {
+            peak.max(concurrency.saturating_mul(demand.connection_limit.get()))
+        }
+        _ => peak,
+    };
     let share = |sessions: u32| match connections {
         0 => 0.0,
         connections => 100.0 * f64::from(sessions) / connections as f64,
@@ -184,6 +194,7 @@ fn recommend(
         why: String::new(),
         looks: sessions.len(),
         peak,
+        concurrency: seen.concurrency,
         p99,
         p99_share: share(p99),
         acquire_wait_p99,
@@ -217,12 +228,17 @@ fn recommend(
     } else if share(p99) >= FULL && waits {
         raise(&mut advice);
         advice.why = "all of its sessions were in use, and requests waited for one".to_owned();
-    } else if share(p99) <= IDLE && share(peak) <= IDLE_PEAK {
-        let needed = with_margin(peak).div_ceil(demand.connection_limit.get());
-        if needed.max(1) < demand.environments {
+    } else if share(p99) <= IDLE && share(needed) <= IDLE_PEAK {
+        let environments = with_margin(needed).div_ceil(demand.connection_limit.get());
+        if environments.max(1) < demand.environments {
             advice.action = Action::Lower;
-            advice.advised_environments = needed.max(1);
-            advice.why = format!("it never had more than {peak} of {connections} sessions");
+            advice.advised_environments = environments.max(1);
+            advice.why = format!("it never needed more than {needed} of {connections} sessions");
+            if seen.concurrency.is_none() {
+                advice.why.push_str(
+                    ", as far as looks can tell: compare with Lambda's ConcurrentExecutions",
+                );
+            }
         } else {
             advice.why = "the least that keeps a margin".to_owned();
         }

@@ -181,19 +181,17 @@ async fn metrics_in_cloudwatch_become_advice() {
             }
         }
     }
-    let throttled = MetricDatum::builder()
-        .metric_name("Throttles")
-        .dimensions(
-            Dimension::builder()
-                .name("FunctionName")
-                .value("doctors")
-                .build(),
-        )
-        .timestamp(ago(2))
-        .value(3.0)
-        .build();
+    let counted = [("Throttles", 3.0), ("ConcurrentExecutions", 4.0)].map(|(name, value)| {
+        let function = Dimension::builder().name("FunctionName").value("doctors");
+        MetricDatum::builder()
+            .metric_name(name)
+            .dimensions(function.build())
+            .timestamp(ago(2))
+            .value(value)
+            .build()
+    });
     cloudwatch
-        .put_metrics("AWS/Lambda", vec![throttled])
+        .put_metrics("AWS/Lambda", counted.into())
         .await
         .unwrap();
 
@@ -221,6 +219,7 @@ async fn metrics_in_cloudwatch_become_advice() {
         (&doctors["throttles"], &doctors["databaseBusy"]),
         (&3.into(), &1.into())
     );
+    assert_eq!(doctors["concurrency"], 4);
     assert!(
         doctors["acquireWaitP99"].as_f64().unwrap() > 100.0,
         "{text}"

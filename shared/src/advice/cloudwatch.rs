@@ -51,6 +51,7 @@ enum Figure {
     PoolTimeout,
     ServerErrors,
     Throttles,
+    Concurrency,
 }
 
 impl Figure {
@@ -69,7 +70,7 @@ impl Figure {
 
     fn statistic(self) -> &'static str {
         match self {
-            Self::Sessions | Self::AcquireWait => "Maximum",
+            Self::Sessions | Self::AcquireWait | Self::Concurrency => "Maximum",
             Self::Ceiling => "Minimum",
             Self::DatabaseBusy | Self::PoolTimeout | Self::ServerErrors | Self::Throttles => "Sum",
         }
@@ -182,18 +183,27 @@ async fn questions(
             }
         }
     }
-    // Throttled invocations reach no function: Lambda itself counts them.
-    questions.extend(functions.into_iter().map(|function| {
-        let dimension = Dimension::builder().name("FunctionName").value(&function);
-        Question {
-            figure: Figure::Throttles,
-            function: Some(function),
+    // Throttled invocations reach no function, and a burst between two looks is seen by nobody: Lambda
+    // itself counts them.
+    let by_lambda = [
+        (Figure::Throttles, "Throttles"),
+        (Figure::Concurrency, "ConcurrentExecutions"),
+    ];
+    questions.extend(functions.iter().flat_map(|function| {
+        by_lambda.map(|(figure, name)| Question {
+            figure,
+            function: Some(function.clone()),
             metric: Metric::builder()
                 .namespace("AWS/Lambda")
-                .metric_name("Throttles")
-                .dimensions(dimension.build())
+                .metric_name(name)
+                .dimensions(
+                    Dimension::builder()
+                        .name("FunctionName")
+                        .value(function)
+                        .build(),
+                )
                 .build(),
-        }
+        })
     }));
     Ok(questions)
 }
@@ -234,6 +244,7 @@ impl Values {
             Figure::PoolTimeout => seen.counts.pool_timeouts += count,
             Figure::ServerErrors => seen.counts.server_errors += count,
             Figure::Throttles => *seen.counts.throttles.get_or_insert(0) += count,
+            Figure::Concurrency => seen.concurrency = seen.concurrency.max(Some(value as u32)),
             Figure::Ceiling => {}
         }
     }

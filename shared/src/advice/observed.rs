@@ -35,6 +35,9 @@ pub struct Seen {
     pub sessions: Vec<u32>,
     /// Waits for a session, in milliseconds.
     pub acquire_waits: Vec<f64>,
+    /// The most invocations at once, as Lambda counted them; none where nobody could see: that is in
+    /// CloudWatch alone.
+    pub concurrency: Option<u32>,
     /// Refusals and throttles.
     pub counts: Counts,
 }
@@ -134,6 +137,7 @@ impl Seen {
     fn add(&mut self, other: &Self) {
         self.sessions.extend(&other.sessions);
         self.acquire_waits.extend(&other.acquire_waits);
+        self.concurrency = self.concurrency.max(other.concurrency);
         self.counts.database_busy += other.counts.database_busy;
         self.counts.pool_timeouts += other.counts.pool_timeouts;
         self.counts.server_errors += other.counts.server_errors;

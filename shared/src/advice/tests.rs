@@ -81,6 +81,32 @@ fn one_high_peak_keeps_a_limit_that_is_idle_otherwise() {
 }
 
 #[test]
+fn a_burst_that_no_look_saw_keeps_a_limit() {
+    let at_once = |concurrency| {
+        let (observed, mut seen) = looks(|_| 2);
+        seen.concurrency = Some(concurrency);
+        advice(20, 1, (observed, seen))
+    };
+    assert_eq!(at_once(18).action, Action::Keep);
+    let less = at_once(8);
+    assert_eq!(
+        (less.action, less.advised_environments),
+        (Action::Lower, 10)
+    );
+    assert_eq!(less.why, "it never needed more than 8 of 20 sessions");
+    // Environments that serve several at once say nothing of how many there are.
+    let (observed, mut seen) = looks(|_| 2);
+    seen.concurrency = Some(40);
+    assert_eq!(advice(10, 2, (observed, seen)).action, Action::Lower);
+    let unseen = advice(20, 1, looks(|_| 2));
+    assert!(
+        unseen.why.contains("ConcurrentExecutions"),
+        "{}",
+        unseen.why
+    );
+}
+
+#[test]
 fn nothing_is_lowered_to_nothing() {
     let advice = advice(5, 1, looks(|_| 0));
     assert_eq!(
