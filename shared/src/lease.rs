@@ -111,13 +111,15 @@ impl Rhythm {
 /// of 100 ms, doubled each time up to 2 s (full jitter). A refusal costs the server a fork and a
 /// login, so that a crowd that asks quickly keeps the machine from serving whom it let in. Whoever
 /// has `waited` long asks more often again, half a second apart at most after 4 s: otherwise each
-/// newcomer, who asks often at first, would get the free slot before them.
-pub fn backoff(refusals: u32, waited: Duration) -> Duration {
+/// newcomer, who asks often at first, would get the free slot before them. Never longer than `left`:
+/// whoever has little time left asks once more within it instead of giving up before.
+pub fn backoff(refusals: u32, waited: Duration, left: Duration) -> Duration {
     let share = (waited.as_secs_f64() / PATIENCE.as_secs_f64()).min(1.0);
     let longest = LONGEST_WAIT - (LONGEST_WAIT - LONGEST_LAST_WAIT).mul_f64(share);
     let most = FIRST_WAIT
         .saturating_mul(1 << refusals.min(10))
-        .min(longest);
+        .min(longest)
+        .min(left);
     rand::rng().random_range(Duration::ZERO..=most)
 }
 
@@ -177,12 +179,14 @@ mod tests {
     fn waits_grow_and_stay_within_bounds() {
         for refusals in 0..40 {
             let most = Duration::from_millis(100 * (1 << refusals.min(5))).min(LONGEST_WAIT);
-            assert!((0..100).all(|_| backoff(refusals, Duration::ZERO) <= most));
+            assert!((0..100).all(|_| backoff(refusals, Duration::ZERO, Duration::MAX) <= most));
             let late = Duration::from_secs(9);
-            assert!((0..100).all(|_| backoff(refusals, late) <= LONGEST_LAST_WAIT));
+            assert!((0..100).all(|_| backoff(refusals, late, Duration::MAX) <= LONGEST_LAST_WAIT));
+            let left = Duration::from_millis(7);
+            assert!((0..100).all(|_| backoff(refusals, Duration::ZERO, left) <= left));
         }
         let mean = |refusals| {
-            let waits = (0..1000).map(|_| backoff(refusals, Duration::ZERO));
+            let waits = (0..1000).map(|_| backoff(refusals, Duration::ZERO, Duration::MAX));
             waits.sum::<Duration>() / 1000
         };
         assert!(mean(4) > mean(0) * 4);

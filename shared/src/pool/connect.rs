@@ -34,6 +34,9 @@ use crate::{
     session::Session,
 };
 
+/// With less time than this left, nobody asks once more: the answer would hardly arrive.
+const LAST_ATTEMPT: Duration = Duration::from_millis(100);
+
 /// How long a look at the server's state waits for a connection, and for its statement.
 const WATCHING_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -169,9 +172,11 @@ impl Connector {
             }
             // While credentials are being rotated, server and secret may disagree for a moment.
             let passes = error.passes_with_time() || refused && self.credentials.may_change();
-            let wait = lease::backoff(refusals, start.elapsed());
+            let left = until.saturating_duration_since(Instant::now());
+            let left = left.saturating_sub(LAST_ATTEMPT);
+            let wait = lease::backoff(refusals, start.elapsed(), left);
             refusals += 1;
-            if !passes || Instant::now() + wait >= until {
+            if !passes || left.is_zero() {
                 tracing::debug!(attempts = refusals, class = error.class(), "not admitted");
                 return Err(if refused && passes {
                     Error::CredentialsUnavailable(error.into())
