@@ -196,6 +196,25 @@ async fn an_appointment_moves_as_it_was_booked() {
 }
 
 #[tokio::test]
+async fn what_is_left_of_a_doctor_who_has_left_is_not_moved() {
+    let mut desk = Desk::open().await;
+    let visit = desk.visit("09:00", "09:30", "scheduled").await;
+    desk.clinic.sql("update doctors set active = false").await;
+    let later = json!({ "startsAt": friday("10:00"), "endsAt": friday("10:30") });
+    let told = json!({ "endsAt": friday("10:00"), "override": true });
+    for patch in [later, told] {
+        let refused = desk.patch(&desk.as_staff, visit, Some("*"), &patch).await;
+        problem(&refused, 422, "inactive");
+    }
+    let record = json!({ "status": "confirmed", "notes": "called" });
+    let kept = desk.patch(&desk.as_staff, visit, Some("*"), &record).await;
+    assert_eq!(kept.status, 200, "{kept:?}");
+    let cancelled = desk.cancel(&desk.as_patient, visit, "").await;
+    assert_eq!(cancelled.status, 200, "{cancelled:?}");
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
 async fn notes_are_the_doctors_and_staffs() {
     let mut desk = Desk::open().await;
     let visit = desk.visit("09:00", "09:30", "scheduled").await;

@@ -67,7 +67,7 @@ impl Change for Booking<'_> {
         let doctor = doctors::lock(&mut *db, draft.doctor_id).await?;
         let patient = find_patient(&mut *db, draft).await?;
         let doctor = self.permit(doctor, patient)?;
-        calendar::check(&mut *db, doctor.id, period, None, draft.override_hours).await?;
+        calendar::check(&mut *db, &doctor, period, None, draft.override_hours).await?;
         let id = insert(&mut *db, draft).await.map_err(calendar::decided)?;
         let after = json!({
             "doctorId": draft.doctor_id,
@@ -116,11 +116,7 @@ impl Booking<'_> {
         patient
             .filter(|patient| !private || patient.on_the_schedule)
             .ok_or(Refusal::UnknownReference("patientId"))?;
-        if doctor.active {
-            Ok(doctor)
-        } else {
-            Err(Refusal::Inactive.into())
-        }
+        Ok(doctor)
     }
 }
 

@@ -37,16 +37,19 @@ pub(super) async fn lock_of(
 }
 
 /// Checks a period against the doctor's other appointments and, unless they are overridden, against
-/// week, absences and the clock. Only true while the doctor's row is locked. What it says of other
-/// appointments is for the caller to read; that nothing overlaps is the exclusion constraint's
-/// business.
+/// week, absences and the clock. A doctor who has left has no time at all. Only true while the
+/// doctor's row is locked. What it says of other appointments is for the caller to read; that
+/// nothing overlaps is the exclusion constraint's business.
 pub(super) async fn check(
     db: impl PgExecutor<'_>,
-    doctor: Uuid,
+    doctor: &LockedDoctor,
     period: Period,
     except: Option<Uuid>,
     override_hours: bool,
 ) -> Result<(), Error> {
+    if !doctor.active {
+        return Err(Refusal::Inactive.into());
+    }
     let found = sqlx::query!(
         r#"
         select $2::timestamptz < now() as "past!",
@@ -80,7 +83,7 @@ pub(super) async fn check(
         where d.id = $1
         limit 1
         "#,
-        doctor,
+        doctor.id,
         period.starts_at,
         period.ends_at,
         except,

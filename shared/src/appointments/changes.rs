@@ -96,7 +96,7 @@ impl Change for Edit<'_> {
         let patch = self.patch;
         if let Some(period) = period {
             let except = Some(current.id);
-            calendar::check(&mut *db, doctor.id, period, except, patch.override_hours).await?;
+            calendar::check(&mut *db, &doctor, period, except, patch.override_hours).await?;
         }
         let status = patch.status.unwrap_or(current.status);
         if status == Status::Cancelled && current.status != status

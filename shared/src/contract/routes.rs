@@ -192,7 +192,7 @@ pub(super) fn all() -> Vec<Operation> {
         .body::<Patch>()
         .changed::<AppointmentDetail>("The appointment as it is now.")
         .refuses(NO_SUCH_TIME)
-        .refuses(&["not-movable", "transition"])
+        .refuses(&["inactive", "not-movable", "transition"])
         .writes(),
         route(
             "POST /api/appointments/{id}/cancel",
