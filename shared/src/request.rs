@@ -136,10 +136,14 @@ impl Request {
         if !is_json {
             return Err(Error::UnsupportedMediaType);
         }
+        let refuse = |what: String| Error::BadRequest(format!("in the body: {what}"));
         let body = &mut serde_json::Deserializer::from_slice(self.http.body().as_ref());
         // The path to the field: what is wrong with a text says nothing about which one it is.
-        serde_path_to_error::deserialize(body)
-            .map_err(|error| Error::BadRequest(format!("in the body: {error}")))
+        let value = serde_path_to_error::deserialize(&mut *body);
+        let value = value.map_err(|error| refuse(error.to_string()))?;
+        body.end()
+            .map_err(|error| refuse(format!("one JSON value and nothing after it: {error}")))?;
+        Ok(value)
     }
 
     /// What the client has seen of the thing that it changes.

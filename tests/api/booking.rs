@@ -1,11 +1,14 @@
 //! Booking: what it answers, what it leaves behind, and what is refused.
 
+use http::Request;
+use http_body_util::Full;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     clinic::problem,
     desk::{Desk, etag, friday, id},
+    probe::send,
 };
 
 #[tokio::test]
@@ -291,5 +294,15 @@ async fn what_is_no_booking_is_refused_by_name() {
         )
         .await;
     problem(&bodiless, 415, "unsupported-media-type");
+    // What follows the value may have been meant, too.
+    let two = format!("{0} {0}", draft(json!({})));
+    let two = Request::post(format!("{}/api/appointments", desk.clinic.fleet.url()))
+        .header("authorization", format!("Bearer {}", desk.as_staff))
+        .header("content-type", "application/json")
+        .body(Full::from(two))
+        .unwrap();
+    let said = problem(&send(two).await, 400, "bad-request");
+    let detail = said["detail"].as_str().unwrap();
+    assert!(detail.contains("nothing after it"), "{detail}");
     desk.clinic.close().await;
 }
