@@ -17,8 +17,8 @@ use crate::{
 pub const KEPT_HOURS: i32 = 24;
 /// The longest key, in characters.
 pub const MAX_KEY: usize = 255;
-/// The most keys that one statement purges.
-const PURGE_BATCH: i64 = 1000;
+/// The most keys that one statement removes.
+const BATCH: i64 = 1000;
 
 /// Whose key it is, and for what.
 #[derive(Clone, Debug)]
@@ -146,6 +146,38 @@ async fn store(db: &mut Transaction, key: &Key, answer: &Answer) -> Result<(), E
     Ok(())
 }
 
+/// Forgets the keys of a subject that is somebody else from here on, or nobody: what was shown to the
+/// one is not shown again to the other.
+///
+/// # Errors
+/// The driver's.
+pub(crate) async fn forget(db: &mut Transaction, subject: &str) -> sqlx::Result<()> {
+    loop {
+        let forgotten = sqlx::query!(
+            "delete from idempotency_keys
+             where ctid = any (array(
+                 select ctid from idempotency_keys
+                 where subject = $1
+                 order by subject, route, key
+                 limit $2
+                 for update
+             ))",
+            subject,
+            BATCH,
+        )
+        .execute(&mut *db)
+        .await?;
+        if !is_full(forgotten.rows_affected()) {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether a batch was full, so that there may be more.
+fn is_full(removed: u64) -> bool {
+    removed >= BATCH.unsigned_abs()
+}
+
 /// Removes keys past their time, some at once. One transaction each, so that no lock is held for
 /// long.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +200,7 @@ impl Change for Purge {
                  for update skip locked
              ))",
             KEPT_HOURS,
-            PURGE_BATCH,
+            BATCH,
         )
         .execute(db)
         .await?;
@@ -179,6 +211,6 @@ impl Change for Purge {
 impl Purge {
     /// Whether a batch was full, so that there may be more.
     pub fn is_full(purged: u64) -> bool {
-        purged >= PURGE_BATCH.unsigned_abs()
+        is_full(purged)
     }
 }

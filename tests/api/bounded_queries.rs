@@ -23,8 +23,9 @@ const UNIQUE: [&[&str]; 2] = [&["id"], &["subject", "route", "key"]];
 
 /// Why a query is not bounded.
 fn unbounded(sql: &str) -> Result<(), String> {
-    // The parser knows only the stronger lock.
+    // The parser knows only the stronger locks.
     let sql = sql.replace("for no key update", "for update");
+    let sql = sql.replace("for key share", "for share");
     let statements = Parser::parse_sql(&PostgreSqlDialect {}, &sql).map_err(|e| e.to_string())?;
     let [statement] = statements.as_slice() else {
         return Err(format!("{} statements in one", statements.len()));

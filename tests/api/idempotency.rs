@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fleet::{database::Database, proxy::Proxy};
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -126,6 +127,66 @@ async fn a_key_of_yesterday_is_as_good_as_new() {
     let again = desk.book_with_key(&desk.as_staff, "k", &second).await;
     assert_eq!(again.body, booked.body);
     assert_eq!(desk.count(APPOINTMENTS).await, 2);
+    desk.clinic.close().await;
+}
+
+/// Says who logs in as the desk's patient.
+async fn correct(desk: &Desk, correction: &Value) {
+    let path = format!("/api/patients/{}", desk.patient);
+    let any = [("if-match", "*")];
+    let token = Some(desk.as_staff.as_str());
+    let body = Some(correction);
+    let corrected = desk
+        .clinic
+        .send(Method::PATCH, &path, token, &any, body)
+        .await;
+    assert_eq!(corrected.status, 200, "{corrected:?}");
+}
+
+#[tokio::test]
+async fn a_key_is_good_as_long_as_its_patient_is_the_same_person() {
+    let desk = Desk::open().await;
+    let new = desk.clinic.fleet.token("patient", "s-2");
+    let draft = desk.draft("09:00", "09:30", json!({}));
+    let first = desk.book_with_key(&desk.as_patient, "k", &draft).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let later = desk.draft("10:00", "10:30", json!({}));
+    let staffs = desk.book_with_key(&desk.as_staff, "k", &later).await;
+    correct(&desk, &json!({ "phone": "+49 30 2" })).await;
+    let again = desk.book_with_key(&desk.as_patient, "k", &draft).await;
+    assert_eq!(again.body, first.body);
+
+    correct(&desk, &json!({ "subject": "s-2" })).await;
+    let former = desk.book_with_key(&desk.as_patient, "k", &draft).await;
+    problem(&former, 403, "forbidden");
+    let again = desk.book_with_key(&desk.as_staff, "k", &later).await;
+    assert_eq!(again.body, staffs.body, "staff is who they were");
+
+    let last = desk.draft("11:00", "11:30", json!({}));
+    let booked = desk.book_with_key(&new, "k", &last).await;
+    assert_eq!(booked.status, 201, "{booked:?}");
+    correct(&desk, &json!({ "subject": null })).await;
+    let former = desk.book_with_key(&new, "k", &last).await;
+    problem(&former, 403, "forbidden");
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
+async fn who_a_patient_is_changes_before_a_booking_or_after_it() {
+    let mut desk = Desk::open().await;
+    let draft = desk.draft("09:00", "09:30", json!({}));
+    desk.clinic.sql("begin").await;
+    desk.clinic.sql("update patients set subject = 's-2'").await;
+    let fleet = &desk.clinic.fleet;
+    let booking = tokio::spawn(book(fleet, &desk.as_patient, Some("k"), &draft));
+    let start = Instant::now();
+    let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
+    while desk.count(waiting).await == 0 {
+        assert!(start.elapsed() < PATIENCE, "nobody waits");
+        desk.clinic.sql("select pg_stat_clear_snapshot()").await;
+    }
+    desk.clinic.sql("commit").await;
+    problem(&booking.await.unwrap(), 403, "forbidden");
     desk.clinic.close().await;
 }
 

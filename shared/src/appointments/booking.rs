@@ -127,6 +127,8 @@ struct KnownPatient {
     on_the_schedule: bool,
 }
 
+/// The patient, who stays who they are until the booking is done: the row is held as the reference
+/// to it will hold it anyway.
 async fn find_patient(
     db: impl PgExecutor<'_>,
     draft: &Draft,
@@ -141,6 +143,7 @@ async fn find_patient(
         from patients p
         where id = $1
         limit 1
+        for key share of p
         "#,
         draft.patient_id,
         draft.doctor_id,

@@ -15,6 +15,7 @@ use crate::{
     answer::{Answer, check_precondition},
     auth::Access,
     error::Error,
+    idempotency,
     patch::given,
     refusal::Refusal,
     text::Text,
@@ -93,6 +94,12 @@ impl Change for Correction<'_> {
         let corrected = self.patch.applied_to(current.clone());
         if corrected != current {
             update(&mut *db, &corrected).await.map_err(decided)?;
+        }
+        if corrected.subject != current.subject
+            && let Some(Some(former)) = &current.subject
+        {
+            // After the update, which waits for bookings of this patient: their keys are there now.
+            idempotency::forget(&mut *db, former).await?;
         }
         Answer::showing(StatusCode::OK, &corrected, vec![corrected.id])
     }
