@@ -131,7 +131,9 @@ pub struct Access<'a> {
 
 impl Caller {
     /// Reads the verified claims. API Gateway hands all of them on as texts, an array as its
-    /// elements between brackets with spaces in between: `[doctor staff]`.
+    /// elements between brackets with spaces in between: `[doctor staff]`. An element that has a space
+    /// cannot be told from two, so no name in the role claim may have one. A single name is no array,
+    /// and is compared whole.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] where there are none, or no subject.
@@ -142,11 +144,11 @@ impl Caller {
         let claims = claims.ok_or(Error::Unauthenticated)?;
         let subject = claims.get(&names.subject).filter(|text| !text.is_empty());
         let named = claims.get(&names.role).map_or("", String::as_str);
-        let named: Vec<&str> = named
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .split_whitespace()
-            .collect();
+        let array = named.strip_prefix('[');
+        let named: Vec<&str> = match array.and_then(|rest| rest.strip_suffix(']')) {
+            Some(elements) => elements.split(' ').collect(),
+            None => vec![named],
+        };
         Ok(Self {
             subject: subject.ok_or(Error::Unauthenticated)?.clone(),
             roles: Role::ALL
@@ -216,8 +218,14 @@ mod tests {
             "[]",
             "[admins]",
             "[staff,doctor]",
+            "[ex-staff]",
+            "[ex\tstaff]",
             "Staff",
             "staffdoctor",
+            "ex staff",
+            "doctor staff",
+            "[staff",
+            "staff]",
         ] {
             assert_eq!(caller(none).roles(), [], "{none}");
         }

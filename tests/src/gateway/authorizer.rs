@@ -153,6 +153,8 @@ mod tests {
             (json!(true), Some("true")),
             (json!(["doctor", "staff"]), Some("[doctor staff]")),
             (json!([]), Some("[]")),
+            // Which no function can tell from two elements.
+            (json!(["ex staff"]), Some("[ex staff]")),
             (json!([1, null, "x"]), Some("[1 x]")),
             (json!({ "a": [1] }), Some(r#"{"a":[1]}"#)),
             (json!(null), None),
