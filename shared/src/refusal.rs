@@ -42,6 +42,9 @@ pub enum Refusal {
     /// The time of an appointment that has begun, or is over, stays as it is.
     #[error("an appointment that is {0} cannot be moved any more")]
     NotMovable(Status),
+    /// A patient cannot undo what has begun.
+    #[error("this appointment has begun or is over: ask the clinic")]
+    Begun,
     /// Another record has the same subject.
     #[error("another record has this subject already")]
     SubjectTaken,
@@ -80,6 +83,7 @@ impl Refusal {
             Self::Inactive => (UNPROCESSABLE, "inactive", "No longer at the clinic"),
             Self::Transition { .. } => (CONFLICT, "transition", "Not a step from this status"),
             Self::NotMovable(_) => (CONFLICT, "not-movable", "Can no longer be moved"),
+            Self::Begun => (CONFLICT, "begun", "Has begun"),
             Self::SubjectTaken => (CONFLICT, "subject-taken", "The subject is taken"),
             Self::Contradiction(_) => (UNPROCESSABLE, "contradiction", "Contradicts itself"),
             Self::PreconditionRequired => (

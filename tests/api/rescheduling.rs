@@ -1,6 +1,7 @@
 //! What becomes of an appointment: other times, other statuses, notes, and giving it up.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     clinic::problem,
@@ -191,6 +192,43 @@ async fn an_appointment_moves_as_it_was_booked() {
         desk.clinic
             .sql("delete from appointments where starts_at = '2190-01-01 11:00Z'")
             .await;
+    }
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
+async fn a_patient_changes_what_lies_ahead_and_not_what_has_begun() {
+    let mut desk = Desk::open().await;
+    let later = json!({ "startsAt": friday("10:00"), "endsAt": friday("10:30") });
+    for begun in ["interval '1 minute'", "interval '300 days'"] {
+        let moment = format!("now() - {begun}");
+        desk.clinic.sql("truncate appointments cascade").await;
+        let (doctor, patient) = (desk.doctor, desk.patient);
+        desk.clinic
+            .visits(doctor, patient, &moment, 1, "scheduled")
+            .await;
+        let visit: Uuid = sqlx::query_scalar("select id from appointments")
+            .fetch_one(&mut desk.clinic.admin)
+            .await
+            .unwrap();
+        let moved = desk.patch(&desk.as_patient, visit, Some("*"), &later).await;
+        let said = problem(&moved, 409, "begun");
+        assert!(said["detail"].as_str().unwrap().contains("ask the clinic"));
+        problem(
+            &desk.cancel(&desk.as_patient, visit, "").await,
+            409,
+            "begun",
+        );
+        // Staff and the doctor may: whoever was ill calls.
+        let moved = desk.patch(&desk.as_doctor, visit, Some("*"), &later).await;
+        assert_eq!(moved.status, 200, "{moved:?}");
+        desk.clinic
+            .sql("update appointments set starts_at = now() - interval '1 minute'")
+            .await;
+        let cancelled = desk.cancel(&desk.as_staff, visit, "ill").await;
+        assert_eq!(cancelled.status, 200, "{cancelled:?}");
+        let again = desk.cancel(&desk.as_patient, visit, "").await;
+        assert_eq!(again.json()["status"], "cancelled", "{again:?}");
     }
     desk.clinic.close().await;
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     answer::{Answer, check_precondition},
     auth::{Access, Action, Caller},
+    clock,
     doctors::LockedDoctor,
     error::Error,
     period::Period,
@@ -95,6 +96,7 @@ impl Change for Edit<'_> {
         let period = self.checked_period(&current)?;
         let patch = self.patch;
         if let Some(period) = period {
+            check_ahead(&current, &doctor, &by)?;
             let except = Some(current.id);
             calendar::check(&mut *db, &doctor, period, except, patch.override_hours).await?;
         }
@@ -132,8 +134,7 @@ impl Edit<'_> {
         let mut by = self.caller.may(Action::Move)?;
         if self.patch.status.is_some() || self.patch.notes.is_some() {
             by = self.caller.may(Action::KeepRecord)?;
-            let own = by.doctor.is_some() && by.doctor == doctor.subject.as_deref();
-            if !(by.all || own) {
+            if !doctor.is_kept_by(&by) {
                 return Err(Error::Forbidden);
             }
         }
@@ -200,7 +201,7 @@ impl Change for Cancellation<'_> {
     type Outcome = Answer;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
-        let (_, current) = locked(db, self.appointment, self.caller).await?;
+        let (doctor, current) = locked(db, self.appointment, self.caller).await?;
         let by = self.caller.may(Action::Cancel)?;
         if !current.status.may_become(Status::Cancelled) {
             return Err(Refusal::Transition {
@@ -212,6 +213,7 @@ impl Change for Cancellation<'_> {
         if current.status == Status::Cancelled {
             return Answer::showing(StatusCode::OK, &current, vec![current.patient.id]);
         }
+        check_ahead(&current, &doctor, &by)?;
         cancel(&mut *db, current.id, self.reason.as_str()).await?;
         let before = json!({ "status": current.status, "cancelReason": null });
         let after = json!({ "status": Status::Cancelled, "cancelReason": self.reason });
@@ -242,6 +244,19 @@ async fn locked(
     let notes = caller.access(Action::SeeNotes);
     let current = find(&mut *db, &access, notes.as_ref(), appointment).await?;
     Ok((doctor, current.ok_or_else(missing)?))
+}
+
+/// A patient changes what lies ahead; what became of the rest is the clinic's to say.
+fn check_ahead(
+    current: &AppointmentDetail,
+    doctor: &LockedDoctor,
+    by: &Access<'_>,
+) -> Result<(), Error> {
+    let begun = current.starts_at <= DateTime::<Utc>::from(clock::now());
+    if begun && !doctor.is_kept_by(by) {
+        return Err(Refusal::Begun.into());
+    }
+    Ok(())
 }
 
 /// The answer that shows the appointment as it is now.

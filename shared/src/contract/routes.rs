@@ -192,7 +192,7 @@ pub(super) fn all() -> Vec<Operation> {
         .body::<Patch>()
         .changed::<AppointmentDetail>("The appointment as it is now.")
         .refuses(NO_SUCH_TIME)
-        .refuses(&["inactive", "not-movable", "transition"])
+        .refuses(&["begun", "inactive", "not-movable", "transition"])
         .writes(),
         route(
             "POST /api/appointments/{id}/cancel",
@@ -202,7 +202,7 @@ pub(super) fn all() -> Vec<Operation> {
         .id("id", appointment)
         .body::<Reason>()
         .changed::<AppointmentDetail>("The appointment, cancelled.")
-        .refuses(&["transition"])
+        .refuses(&["begun", "transition"])
         .writes(),
         route(
             "GET /api/health",

@@ -12,6 +12,14 @@ pub(crate) struct LockedDoctor {
     pub(crate) subject: Option<String>,
 }
 
+impl LockedDoctor {
+    /// Whether an action of this reach is staff's, or this doctor's own.
+    pub(crate) fn is_kept_by(&self, access: &Access<'_>) -> bool {
+        let own = access.doctor.is_some() && access.doctor == self.subject.as_deref();
+        access.all || own
+    }
+}
+
 /// The doctor's row, locked until the transaction ends. Whoever changes the calendar or its frame
 /// does this first, so that changes wait for each other in the order they came, and never for each
 /// other in a circle, as two inserts against an exclusion constraint may.
@@ -39,8 +47,7 @@ pub(super) async fn lock_frame(
     doctor: Uuid,
 ) -> Result<LockedDoctor, Error> {
     let doctor = lock(db, doctor).await?.ok_or(Error::NotFound("doctor"))?;
-    let own = access.doctor.is_some() && access.doctor == doctor.subject.as_deref();
-    if access.all || own {
+    if doctor.is_kept_by(access) {
         Ok(doctor)
     } else {
         Err(Error::Forbidden)
