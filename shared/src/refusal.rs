@@ -31,8 +31,8 @@ pub enum Refusal {
     /// The doctor has left the clinic.
     #[error("this doctor takes no appointments any more")]
     Inactive,
-    /// The state machine has no such step.
-    #[error("an appointment that is {from} cannot become {to}")]
+    /// The state machine has no such step, or it is none that a change of the status takes.
+    #[error("{}", no_step(*.from, *.to))]
     Transition {
         /// What it is.
         from: Status,
@@ -63,6 +63,17 @@ pub enum Refusal {
     /// The first request with this key is still at work.
     #[error("a request with this Idempotency-Key is still at work")]
     KeyInFlight,
+}
+
+/// Why a change of the status is refused.
+fn no_step(from: Status, to: Status) -> String {
+    if from.may_become(to) {
+        format!(
+            "an appointment that is {from} becomes {to} by POST /api/appointments/{{id}}/cancel, which takes a reason"
+        )
+    } else {
+        format!("an appointment that is {from} cannot become {to}")
+    }
 }
 
 impl Refusal {

@@ -37,6 +37,9 @@ async fn an_appointment_goes_the_steps_of_its_life_and_no_others() {
             } else {
                 let said = problem(&reply, 409, "transition");
                 assert_eq!((&said["from"], &said["to"]), (&json!(from), &json!(to)));
+                let cancel = to == "cancelled" && CANCELLABLE.contains(&from);
+                let detail = said["detail"].as_str().unwrap();
+                assert_eq!(detail.contains("/cancel"), cancel, "{detail}");
             }
             let changed = i64::from(steps.contains(&to));
             let trail = "select count(*) from appointment_changes where action = 'changed' and revision = 2";
