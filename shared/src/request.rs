@@ -6,7 +6,7 @@ use headers::{ContentType, HeaderMapExt, IfMatch};
 use lambda_http::{
     RequestExt, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -120,6 +120,17 @@ impl Request {
             .extend_pairs(given)
             .finish();
         serde_html_form::from_str(&query).map_err(|error| refuse(error.to_string()))
+    }
+
+    /// For routes that take no parameter: refuses any.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`], which names it.
+    pub fn no_query(&self) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        self.query().map(|Nothing {}| ())
     }
 
     /// The body, read into the route's own type, which denies unknown fields.

@@ -141,10 +141,13 @@ fn path(route: &str) -> String {
 }
 
 /// What a function names when it meets a parameter or a field that it does not know: "unknown field
-/// `x`, expected one of `a`, `b`".
+/// `x`, expected one of `a`, `b`"; or "there are no fields".
 fn expected(reply: &Reply) -> BTreeSet<String> {
     let said = problem(reply, 400, "bad-request");
     let detail = said["detail"].as_str().expect("a text");
+    if detail.contains("unknown field") && detail.ends_with("there are no fields") {
+        return BTreeSet::new();
+    }
     let (_, expected) = detail.split_once("expected ").expect(detail);
     // Names stand between backquotes: every second piece.
     expected
@@ -159,14 +162,13 @@ fn expected(reply: &Reply) -> BTreeSet<String> {
 async fn functions_know_the_parameters_that_are_described_and_no_others() {
     let clinic = Clinic::open().await;
     let document = document();
-    let mut seen = 0;
+    let token = staff(&clinic.fleet);
     for (route, operation) in operations(&document) {
         let described = parameters(operation, "query");
-        if described.is_empty() {
-            continue;
-        }
+        let (method, _) = route.split_once(' ').expect("a method and a path");
+        let method = method.parse().expect("a method");
         let unknown = format!("{}?no-such-parameter=1", path(&route));
-        let known = expected(&clinic.get(&unknown).await);
+        let known = expected(&clinic.send(method, &unknown, Some(&token), &[], None).await);
         let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
         assert_eq!(known, described.keys().copied().collect(), "{route}");
         if let Some(limit) = described.get("limit") {
@@ -179,9 +181,7 @@ async fn functions_know_the_parameters_that_are_described_and_no_others() {
                 "{route}: {said}"
             );
         }
-        seen += 1;
     }
-    assert!(seen > 3, "{seen} routes have a query");
     clinic.close().await;
 }
 

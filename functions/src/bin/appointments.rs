@@ -14,6 +14,7 @@ fn main() -> Result<(), lambda_http::Error> {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    request.no_query()?;
     match request.route() {
         "POST /api/appointments" => book(request).await,
         "GET /api/appointments/{id}" => see(request).await,

@@ -15,6 +15,7 @@ fn main() -> Result<(), lambda_http::Error> {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    request.no_query()?;
     match request.route() {
         "GET /api/doctors/{id}" => see(request).await,
         "PUT /api/doctors/{id}/working-hours" => change_week(request).await,

@@ -22,12 +22,17 @@ struct Query {
 
 async fn handler(request: Request) -> Result<Response, Error> {
     match request.route() {
-        "GET /api/live" => request.many(&Health {
-            status: "ok",
-            database: None,
-        }),
+        "GET /api/live" => live(&request),
         _ => health(request).await,
     }
+}
+
+fn live(request: &Request) -> Result<Response, Error> {
+    request.no_query()?;
+    request.many(&Health {
+        status: "ok",
+        database: None,
+    })
 }
 
 async fn health(request: Request) -> Result<Response, Error> {

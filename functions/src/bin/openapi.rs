@@ -10,5 +10,6 @@ fn main() -> Result<(), lambda_http::Error> {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    request.no_query()?;
     request.document(DOCUMENT)
 }

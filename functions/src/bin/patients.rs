@@ -18,8 +18,11 @@ fn main() -> Result<(), lambda_http::Error> {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    if request.route() == "GET /api/patients" {
+        return search(request).await;
+    }
+    request.no_query()?;
     match request.route() {
-        "GET /api/patients" => search(request).await,
         "POST /api/patients" => register(request).await,
         "GET /api/patients/{id}" => see(request).await,
         "PATCH /api/patients/{id}" => correct(request).await,
