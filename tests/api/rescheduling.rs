@@ -132,6 +132,21 @@ async fn a_change_needs_the_tag_of_what_it_changes() {
 }
 
 #[tokio::test]
+async fn null_is_no_change() {
+    let mut desk = Desk::open().await;
+    let visit = desk.visit("09:00", "09:30", "scheduled").await;
+    for field in ["startsAt", "endsAt", "status", "notes", "override"] {
+        let patch = json!({ field: null });
+        let refused = desk.patch(&desk.as_staff, visit, Some("*"), &patch).await;
+        let said = problem(&refused, 400, "bad-request");
+        let detail = said["detail"].as_str().unwrap();
+        let says = format!("in the body: {field}: ");
+        assert!(detail.starts_with(&says), "{detail}");
+    }
+    desk.clinic.close().await;
+}
+
+#[tokio::test]
 async fn an_appointment_moves_as_it_was_booked() {
     let mut desk = Desk::open().await;
     desk.visit("10:00", "10:30", "scheduled").await;

@@ -20,13 +20,14 @@ use crate::{
     clock,
     doctors::LockedDoctor,
     error::Error,
+    patch::given,
     period::Period,
     refusal::Refusal,
     text::Text,
     transaction::{Change, Transaction},
 };
 
-/// What a client wants to be different. What is absent stays.
+/// What a client wants to be different. What is absent stays; nothing can be removed, so null is refused.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(
     feature = "contract",
@@ -36,12 +37,20 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Patch {
     /// When it begins.
+    #[serde(default, deserialize_with = "given")]
+    #[cfg_attr(feature = "contract", schemars(with = "DateTime<Utc>"))]
     pub starts_at: Option<DateTime<Utc>>,
     /// When it is over.
+    #[serde(default, deserialize_with = "given")]
+    #[cfg_attr(feature = "contract", schemars(with = "DateTime<Utc>"))]
     pub ends_at: Option<DateTime<Utc>>,
     /// Where it stands; `cancelled` has a route of its own, because it has a reason.
+    #[serde(default, deserialize_with = "given")]
+    #[cfg_attr(feature = "contract", schemars(with = "Status"))]
     pub status: Option<Status>,
     /// Clinical notes; at most 10 000 characters.
+    #[serde(default, deserialize_with = "given")]
+    #[cfg_attr(feature = "contract", schemars(with = "Text<0, 10_000>"))]
     pub notes: Option<Text<0, 10_000>>,
     /// Outside working hours, in time off or in the past all the same. For staff alone.
     #[serde(default, rename = "override")]
