@@ -57,6 +57,7 @@ async fn a_booking_answers_with_itself_and_leaves_a_trail() {
     );
     let mut after = desk.draft("09:00", "09:30", json!({ "reason": "Cough" }));
     after["status"] = json!("scheduled");
+    after["notes"] = json!("");
     assert_eq!(trail.5, after);
     let shown = desk.clinic.logged("appointments", "patient data shown");
     assert_eq!(shown.len(), 2, "{shown:?}");

@@ -70,8 +70,8 @@ fn random_times(rng: &mut ChaCha8Rng) -> (String, String) {
     (time(begin), time(end))
 }
 
-/// Asks for something on the calendar: one half bookings, the other one moves and cancellations of
-/// what was seen, mostly of the last ones.
+/// Asks for something on the calendar: one half bookings, the other one moves, cancellations, notes and
+/// statuses of what was seen, mostly of the last ones.
 fn random_change(
     desk: &Desk,
     seen: &[Seen],
@@ -96,7 +96,12 @@ fn random_change(
             None,
             &desk.draft("08:00", "08:30", times),
         )),
-        5..8 => Box::pin(patch_at(fleet, token, id, Some(&etag), &times)),
+        5..7 => Box::pin(patch_at(fleet, token, id, Some(&etag), &times)),
+        7 => {
+            let status = ["confirmed", "checked_in", "no_show"].choose(rng);
+            let record = json!({ "status": status, "notes": format!("from {starts_at} on") });
+            Box::pin(patch_at(fleet, token, id, Some(&etag), &record))
+        }
         _ => Box::pin(cancel(fleet, token, id, "no time")),
     }
 }
@@ -176,7 +181,7 @@ async fn assert_trails_replay(desk: &mut Desk) {
                'doctorId', doctor_id, 'patientId', patient_id,
                'startsAt', to_char(starts_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                'endsAt', to_char(ends_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-               'status', status, 'reason', reason, 'cancelReason', cancel_reason))
+               'status', status, 'reason', reason, 'notes', notes, 'cancelReason', cancel_reason))
            from appointments"#,
     )
     .fetch_all(&mut desk.clinic.admin)

@@ -76,6 +76,7 @@ impl Change for Booking<'_> {
             "endsAt": draft.ends_at,
             "status": Status::Scheduled,
             "reason": draft.reason,
+            "notes": "",
         });
         audit::write(&mut *db, access, id, Done::Booked, None, &after).await?;
         let booked = find(&mut *db, access, self.notes.as_ref(), id).await?;
