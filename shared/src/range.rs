@@ -7,6 +7,13 @@ use crate::error::Error;
 /// The years that a range may touch; others are slips of the pen.
 pub(crate) const YEARS: std::ops::RangeInclusive<i32> = 1900..=2199;
 
+/// The day that a text is, exactly as it is written here. The parser alone would also take days of one
+/// digit, signs, and blanks in place of zeros.
+pub(crate) fn exact_day(text: &str) -> Option<NaiveDate> {
+    let day: NaiveDate = text.parse().ok()?;
+    (day.to_string() == text).then_some(day)
+}
+
 /// One to `MAX_DAYS` days, half-open: `to` no longer belongs to it. In whose time zone the days are
 /// is the statement's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +52,7 @@ impl<const MAX_DAYS: u16> DateRange<MAX_DAYS> {
 }
 
 fn day(name: &str, text: Option<&str>) -> Result<NaiveDate, Error> {
-    // The parser alone would also take days of one digit and signs before the year.
-    let exact = |text: &str| {
-        let day: NaiveDate = text.parse().ok()?;
-        (day.to_string() == text).then_some(day)
-    };
-    text.and_then(exact)
+    text.and_then(exact_day)
         .filter(|day| YEARS.contains(&day.year()))
         .ok_or_else(|| {
             let (first, last) = (YEARS.start(), YEARS.end());
@@ -86,6 +88,7 @@ mod tests {
             ("2026-02-29", "2026-03-02", "from must be a day"),
             ("2026-02-28", "2026-03-01T00:00:00Z", "to must be a day"),
             ("+2026-3-01", "2026-03-02", "from must be a day"),
+            ("2026- 3- 1", "2026-03-02", "from must be a day"),
             ("1899-12-31", "1900-01-02", "in the years 1900 to 2199"),
             ("2199-12-31", "2200-01-01", "in the years 1900 to 2199"),
             ("2026-03-01", "2026-03-01", "1 to 31 days after from"),

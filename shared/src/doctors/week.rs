@@ -31,6 +31,9 @@ const WEEKDAYS: RangeInclusive<i16> = 1..=7;
 /// How long a slot may be, in minutes.
 const SLOT_MINUTES: RangeInclusive<i32> = 5..=480;
 
+/// How a time of day is written.
+const HH_MM: &str = "%H:%M";
+
 /// The end of the day, which is no time of day but can be the end of one's work.
 const MIDNIGHT: &str = "24:00";
 
@@ -81,9 +84,10 @@ impl TryFrom<String> for WallClock {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        // The parser would take an hour of one digit, too.
-        let is_time = text.len() == 5 && NaiveTime::parse_from_str(&text, "%H:%M").is_ok();
-        if is_time || text == MIDNIGHT {
+        // The parser would take an hour of one digit, and blanks before it, too.
+        let time = NaiveTime::parse_from_str(&text, HH_MM);
+        let is_exact = time.is_ok_and(|time| time.format(HH_MM).to_string() == text);
+        if is_exact || text == MIDNIGHT {
             Ok(Self(text))
         } else {
             Err("it must be a time from 00:00 to 24:00, as HH:MM")
@@ -273,6 +277,8 @@ mod tests {
             (0, "09:00", "10:00"),
             (8, "09:00", "10:00"),
             (1, "9:00", "10:00"),
+            (1, " 9:00", "10:00"),
+            (1, "09: 0", "10:00"),
             (1, "09:00", "24:01"),
             (1, "09:00", "10:60"),
             (1, "09:00", "10:00:00"),

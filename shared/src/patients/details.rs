@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "contract")]
 use crate::text::PRINTABLE;
-use crate::{clock, text::Text};
+use crate::{clock, range::exact_day, text::Text};
 
 /// A new patient.
 #[derive(Clone, Debug, Deserialize)]
@@ -133,16 +133,12 @@ impl TryFrom<String> for DateOfBirth {
 
     fn try_from(text: String) -> Result<Self, Unacceptable> {
         let somewhere = DateTime::<Utc>::from(clock::now()) + TimeDelta::hours(AHEAD_OF_UTC_HOURS);
-        // The parser would take signs, and days and months of one digit, too.
-        let is_plain = text.len() == 10 && text.starts_with(|c: char| c.is_ascii_digit());
-        let date = text.parse().ok().filter(|_| is_plain);
-        date.filter(|date: &NaiveDate| {
-            date.year() >= EARLIEST_YEAR && *date <= somewhere.date_naive()
-        })
-        .map(Self)
-        .ok_or(Unacceptable(
-            "it must be a day from 1900-01-01 to today, as YYYY-MM-DD",
-        ))
+        exact_day(&text)
+            .filter(|date| date.year() >= EARLIEST_YEAR && *date <= somewhere.date_naive())
+            .map(Self)
+            .ok_or(Unacceptable(
+                "it must be a day from 1900-01-01 to today, as YYYY-MM-DD",
+            ))
     }
 }
 
@@ -189,6 +185,8 @@ mod tests {
             "1899-12-31",
             "1900-02-29",
             "2000-2-9",
+            "2000- 2- 9",
+            " 2000-2-09",
             "+2000-01-1",
             "2000-01-01T00:00:00Z",
             "",
