@@ -92,6 +92,27 @@ async fn template_fleet_and_document_have_the_same_routes() {
 }
 
 #[test]
+fn pages_may_read_every_header_that_is_described() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let template = template::read(&file, &Default::default()).expect("the template");
+    let cors = template.http_api.expect("an API").cors.expect("CORS");
+    let exposed: BTreeSet<&str> = cors.expose_headers.iter().map(String::as_str).collect();
+    let document = document();
+    let refusals = &document["components"]["responses"];
+    let operations = operations(&document).into_values();
+    let shown = operations.map(|operation| &operation["responses"]);
+    let described: BTreeSet<&str> = shown
+        .chain([refusals])
+        .flat_map(|responses| responses.as_object().expect("responses").values())
+        .filter_map(|response| response["headers"].as_object())
+        .flat_map(|headers| headers.keys().map(String::as_str))
+        // The gateway's word, to which it adds no CORS headers.
+        .filter(|name| *name != "WWW-Authenticate")
+        .collect();
+    assert_eq!(exposed, described);
+}
+
+#[test]
 fn every_problem_is_described_with_its_status() {
     let document = document();
     for kind in contract::kinds() {
