@@ -73,7 +73,13 @@ async fn patients_are_found_by_parts_of_name_and_phone() {
         ("q=an", vec!["Anna Müller"]),
         ("q=%20an%20", vec!["Anna Müller"]),
         ("q=%E6%9D%8E%E4%BC%9F", vec!["李伟"]),
-        ("q=12", vec![]),
+        // Two digits: how the number begins.
+        ("q=12", vec!["ŽANETA Nováková"]),
+        ("q=49", vec!["Anna Müller"]),
+        ("q=%2B49", vec!["Anna Müller"]),
+        ("q=00", vec!["Joanna Smith"]),
+        ("q=55", vec![]),
+        ("q=10", vec!["100% _Sure\\"]),
         // Digits alone are compared, however they are punctuated here and there.
         ("q=4930555", vec!["Anna Müller"]),
         ("q=%2B49%2030", vec!["Anna Müller", "Joanna Smith"]),

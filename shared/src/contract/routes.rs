@@ -129,7 +129,7 @@ pub(super) fn all() -> Vec<Operation> {
             .action(Action::SearchPatients)
             .needed_search(
                 "q",
-                "A part of the name or of the phone number's digits; of two characters, the beginning of the name.",
+                "A part of the name or of the phone number's digits; of two characters, or two digits, the beginning.",
             )
             .query::<PageLimit<PATIENTS_PAGE>>("limit", "The most on a page.")
             .cursor::<PatientPosition>()

@@ -41,18 +41,38 @@ impl Position for PatientPosition {
     const LIST: &'static str = "patients";
 }
 
-/// What is searched for.
+/// What is searched for: a patient whose name or whose number fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SearchTerm {
-    /// Two characters: the beginning of the name.
-    Beginning(String),
-    /// More: any part of the name, or of the phone number where it is one.
-    Part {
-        /// A pattern for the name.
-        name: String,
-        /// A pattern for the phone number's digits; none where the text has too few, or letters.
-        digits: Option<String>,
-    },
+pub struct SearchTerm {
+    /// In the name.
+    name: Sought,
+    /// In the digits of the phone number.
+    digits: Sought,
+}
+
+/// Where a text is sought: one of the two, or nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Sought {
+    /// A short text: what begins with it.
+    beginning: Option<String>,
+    /// A longer one, as a pattern: whatever has it in it.
+    part: Option<String>,
+}
+
+impl Sought {
+    fn new(text: &str) -> Self {
+        match text.chars().count() {
+            0..SHORTEST => Self::default(),
+            SHORTEST..TRIGRAM => Self {
+                beginning: Some(text.to_owned()),
+                part: None,
+            },
+            _ => Self {
+                beginning: None,
+                part: Some(containing(text)),
+            },
+        }
+    }
 }
 
 impl SearchTerm {
@@ -62,25 +82,23 @@ impl SearchTerm {
     /// [`Error::BadRequest`] where it is too short or longer than any name.
     pub fn new(text: Option<&str>) -> Result<Self, Error> {
         let text = request::search_text("q", text)?.unwrap_or_default();
-        match text.chars().count() {
-            0..SHORTEST => Err(Error::BadRequest(format!(
+        if text.chars().count() < SHORTEST {
+            return Err(Error::BadRequest(format!(
                 "q must be at least {SHORTEST} characters of a name or a phone number"
-            ))),
-            SHORTEST..TRIGRAM => Ok(Self::Beginning(text.to_owned())),
-            _ => Ok(Self::Part {
-                name: containing(text),
-                digits: digits(text)
-                    .filter(|digits| digits.len() >= TRIGRAM)
-                    .map(|digits| containing(&digits)),
-            }),
+            )));
         }
+        Ok(Self {
+            name: Sought::new(text),
+            digits: Sought::new(&digits(text)),
+        })
     }
 }
 
 /// The digits of a phone number; none where the text has letters, which belong to a name.
-fn digits(text: &str) -> Option<String> {
+fn digits(text: &str) -> String {
     let is_number = !text.contains(char::is_alphabetic);
-    is_number.then(|| text.chars().filter(char::is_ascii_digit).collect())
+    let digits = text.chars().filter(|c| is_number && c.is_ascii_digit());
+    digits.collect()
 }
 
 /// The pattern of LIKE for whatever has this text in it.
@@ -98,9 +116,12 @@ fn containing(text: &str) -> String {
 
 /// The patients that fit, by name.
 ///
-/// What fits is found first, through the index, and put in order then. Left to itself the planner
+/// What fits is found first, through the indexes, and put in order then. Left to itself the planner
 /// walks through all patients by name where it expects many to fit, and reads the whole table when
 /// it is wrong.
+///
+/// What begins with a text is compared by bytes, as the indexes on beginnings do, whatever the
+/// database's collation: everything from the text itself to the text with the last of all characters.
 ///
 /// # Errors
 /// The driver's.
@@ -110,95 +131,75 @@ pub async fn search(
     limit: PageLimit<PATIENTS_PAGE>,
     after: Option<&Cursor<PatientPosition>>,
 ) -> sqlx::Result<Page<FoundPatient, PatientPosition>> {
-    let name = after.map(|Cursor(position)| position.0.as_str());
-    let id = after.map(|Cursor(position)| position.1);
-    let rows = match term {
-        SearchTerm::Beginning(beginning) => starting_with(db, beginning, limit, name, id).await?,
-        SearchTerm::Part { name: part, digits } => {
-            sqlx::query_as!(
-                FoundPatient,
-                r#"
-                with found as materialized (
-                    select id, full_name, phone, date_of_birth
-                    from patients
-                    where lower(full_name) like lower($1)
-                       or regexp_replace(phone, '[^0-9]', '', 'g') like $2
-                )
-                select id, full_name, phone, date_of_birth
-                from found
-                where $3::text is null or (full_name, id) > ($3, $4::uuid)
-                order by full_name, id
-                limit $5
-                "#,
-                part,
-                digits.as_deref(),
-                name,
-                id,
-                limit.rows(),
-            )
-            .fetch_all(db)
-            .await?
-        }
-    };
-    Ok(Page::new(rows, limit, |last| {
-        PatientPosition(last.full_name.clone(), last.id)
-    }))
-}
-
-/// The operators compare bytes, as the index on beginnings does, whatever the database's collation:
-/// everything from the beginning itself to the beginning with the last of all characters.
-async fn starting_with(
-    db: impl PgExecutor<'_>,
-    beginning: &str,
-    limit: PageLimit<PATIENTS_PAGE>,
-    name: Option<&str>,
-    id: Option<Uuid>,
-) -> sqlx::Result<Vec<FoundPatient>> {
-    sqlx::query_as!(
+    let SearchTerm { name, digits } = term;
+    let rows = sqlx::query_as!(
         FoundPatient,
         r#"
         with found as materialized (
             select id, full_name, phone, date_of_birth
             from patients
-            where lower(full_name) ~>=~ lower($1)
-              and lower(full_name) ~<~ (lower($1) || chr(1114111))
+            where lower(full_name) like lower($1)
+               or lower(full_name) ~>=~ lower($2) and lower(full_name) ~<~ (lower($2) || chr(1114111))
+               or regexp_replace(phone, '[^0-9]', '', 'g') like $3
+               or regexp_replace(phone, '[^0-9]', '', 'g') ~>=~ $4
+                  and regexp_replace(phone, '[^0-9]', '', 'g') ~<~ ($4 || chr(1114111))
         )
         select id, full_name, phone, date_of_birth
         from found
-        where $2::text is null or (full_name, id) > ($2, $3::uuid)
+        where $5::text is null or (full_name, id) > ($5, $6::uuid)
         order by full_name, id
-        limit $4
+        limit $7
         "#,
-        beginning,
-        name,
-        id,
+        name.part.as_deref(),
+        name.beginning.as_deref(),
+        digits.part.as_deref(),
+        digits.beginning.as_deref(),
+        after.map(|Cursor(position)| position.0.as_str()),
+        after.map(|Cursor(position)| position.1),
         limit.rows(),
     )
     .fetch_all(db)
-    .await
+    .await?;
+    Ok(Page::new(rows, limit, |last| {
+        PatientPosition(last.full_name.clone(), last.id)
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn part(name: &str, digits: Option<&str>) -> SearchTerm {
-        SearchTerm::Part {
-            name: name.to_owned(),
-            digits: digits.map(str::to_owned),
+    fn beginning(text: &str) -> Sought {
+        Sought {
+            beginning: Some(text.to_owned()),
+            part: None,
+        }
+    }
+
+    fn part(pattern: &str) -> Sought {
+        Sought {
+            beginning: None,
+            part: Some(pattern.to_owned()),
         }
     }
 
     #[test]
     fn two_characters_are_a_beginning_and_more_are_a_part() {
-        let term = |text| SearchTerm::new(Some(text)).unwrap();
-        assert_eq!(term(" 李伟 "), SearchTerm::Beginning("李伟".to_owned()));
-        assert_eq!(term("12"), SearchTerm::Beginning("12".to_owned()));
-        assert_eq!(term("Zoë"), part("%Zoë%", None));
-        assert_eq!(term("+49 (30) 1"), part("%+49 (30) 1%", Some("%49301%")));
-        assert_eq!(term("+49"), part("%+49%", None));
-        assert_eq!(term("Anna 555"), part("%Anna 555%", None));
-        assert_eq!(term("100%_\\"), part("%100\\%\\_\\\\%", Some("%100%")));
+        let nowhere = Sought::default;
+        for (text, name, digits) in [
+            (" 李伟 ", beginning("李伟"), nowhere()),
+            ("12", beginning("12"), beginning("12")),
+            ("(1", beginning("(1"), nowhere()),
+            ("Zoë", part("%Zoë%"), nowhere()),
+            ("+49 (30) 1", part("%+49 (30) 1%"), part("%49301%")),
+            ("+49", part("%+49%"), beginning("49")),
+            ("+ 1", part("%+ 1%"), nowhere()),
+            ("Anna 555", part("%Anna 555%"), nowhere()),
+            ("100%_\\", part("%100\\%\\_\\\\%"), part("%100%")),
+        ] {
+            let term = SearchTerm::new(Some(text)).unwrap();
+            assert_eq!(term, SearchTerm { name, digits }, "{text}");
+        }
     }
 
     #[test]
