@@ -1,5 +1,6 @@
 //! A doctor's frame: working hours and time off, who changes them, and what a change leaves outside.
 
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -192,6 +193,41 @@ async fn a_new_week_replaces_the_old_one_and_lists_what_is_outside_it() {
     let said = emptied.json();
     assert_eq!(said["outside"].as_array().unwrap().len(), 2);
     assert_eq!(said["doctor"]["slotMinutes"], 45, "absent, so it stays");
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn whoever_is_with_the_doctor_is_called_away_too() {
+    let mut clinic = Clinic::open().await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    let patient = clinic.patient("P").await;
+    for (from, status) in [
+        ("now() - interval '30 minutes'", "checked_in"),
+        ("now() - interval '5 minutes'", "cancelled"),
+        ("now() - interval '5 minutes'", "in_progress"),
+    ] {
+        clinic.visits(doctor, patient, from, 1, status).await;
+    }
+    let desk = staff(&clinic.fleet);
+    let none = json!({ "workingHours": [] });
+    let week = put_week(&clinic, &desk, doctor, Some("*"), &none).await;
+    let now = DateTime::<Utc>::from(shared::clock::now()).trunc_subsecs(0);
+    let absence = |from: i64, to: i64| {
+        let moment = |minutes| now + TimeDelta::minutes(minutes);
+        json!({ "startsAt": moment(from), "endsAt": moment(to) })
+    };
+    let away = post_time_off(&clinic, &desk, doctor, None, &absence(1, 60)).await;
+    for reply in [week, away] {
+        let said = reply.json();
+        let outside = said["outside"].as_array().unwrap();
+        let statuses: Vec<&Value> = outside.iter().map(|visit| &visit["status"]).collect();
+        assert_eq!(statuses, ["in_progress"], "{reply:?}");
+    }
+    // One that begins behind it, and one that is over already.
+    for (from, to) in [(30, 60), (-60, -30)] {
+        let away = post_time_off(&clinic, &desk, doctor, None, &absence(from, to)).await;
+        assert_eq!(away.json()["outside"], json!([]), "{away:?}");
+    }
     clinic.close().await;
 }
 

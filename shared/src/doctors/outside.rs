@@ -11,7 +11,7 @@ use crate::appointments::{PatientName, Status};
 /// The most appointments that a change lists.
 pub const OUTSIDE_SHOWN: usize = 200;
 
-/// A live appointment to come, outside the frame.
+/// A live appointment that is not over, outside the frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -80,25 +80,25 @@ pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::
     let rows = sqlx::query_as!(
         Row,
         r#"
-        with upcoming as materialized (
+        with live as materialized (
             select a.id, a.patient_id, a.starts_at, a.ends_at, a.status,
                    (a.starts_at at time zone d.time_zone)::date - now()::date as days_ahead
             from appointments a
             join doctors d on d.id = a.doctor_id
             where a.doctor_id = $1
               and a.status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
-              and a.starts_at > now()
+              and tstzrange(a.starts_at, a.ends_at, '[)') && tstzrange(now(), null, '[)')
         ),
         -- For each year that has an appointment, and the day behind it: an appointment may go on past midnight.
         hours as materialized (
             select range_agg(w.period) as working
-            from (select distinct floor(days_ahead / 365.0)::integer as number from upcoming) year,
+            from (select distinct floor(days_ahead / 365.0)::integer as number from live) year,
                  lateral (select now()::date + 365 * year.number as begins) first_day,
                  working_periods($1, first_day.begins, first_day.begins + 366) w
         )
         select a.id, a.starts_at, a.ends_at, a.status as "status: Status",
                p.id as patient_id, p.full_name as patient_name
-        from upcoming a
+        from live a
         join patients p on p.id = a.patient_id
         cross join hours
         where not coalesce(hours.working @> tstzrange(a.starts_at, a.ends_at, '[)'), false)
@@ -129,9 +129,8 @@ pub(super) async fn in_an_absence(
         where a.doctor_id = $1
           and t.id = $2
           and a.status in ('scheduled', 'confirmed', 'checked_in', 'in_progress')
-          and a.starts_at > now()
-          and a.starts_at < t.ends_at
-          and a.ends_at > t.starts_at
+          and tstzrange(a.starts_at, a.ends_at, '[)')
+              && (tstzrange(t.starts_at, t.ends_at, '[)') * tstzrange(now(), null, '[)'))
         order by a.starts_at, a.id
         limit 201
         "#,
