@@ -153,6 +153,7 @@ async fn store(db: &mut Transaction, key: &Key, answer: &Answer) -> Result<(), E
 /// The driver's.
 pub(crate) async fn forget(db: &mut Transaction, subject: &str) -> sqlx::Result<()> {
     loop {
+        // By their place, as a purge removes them; in the order of the primary key, which finds them.
         let forgotten = sqlx::query!(
             "delete from idempotency_keys
              where ctid = any (array(
