@@ -2,15 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::clock;
+use crate::{clock, error::Error};
 
 /// What is left for the answer: shaping it, and handing it to the runtime.
 pub(crate) const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
 
 /// The functions' time-out in the template; a test compares the two.
 pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
+
+/// By how much the client waits longer for a statement than the server runs it. An answer that
+/// is still missing then is not slow, its connection is dead.
+pub(crate) const STATEMENT_GRACE: Duration = Duration::from_secs(1);
 
 /// When the work of one invocation must be over: the invocation's own deadline less 500 ms.
 #[derive(Clone, Copy, Debug)]
@@ -46,5 +50,36 @@ impl Deadline {
     /// Whether `time` can still pass before the deadline.
     pub fn leaves(self, time: Duration) -> bool {
         Instant::now() + time <= self.0
+    }
+}
+
+/// How long the client waits for each statement of one invocation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    deadline: Deadline,
+    limit: Duration,
+}
+
+impl Patience {
+    /// At most `limit` for a statement, and never beyond the deadline.
+    pub(crate) fn new(deadline: Deadline, limit: Duration) -> Self {
+        Self { deadline, limit }
+    }
+
+    /// Waits for one statement.
+    ///
+    /// # Errors
+    /// [`Error::QueryTimeout`] at the deadline, which says nothing about the session: the statement
+    /// began late. [`Error::Closed`] past the limit: the server's own is shorter and should have ended
+    /// the statement by then, so nobody is there any more.
+    pub(crate) async fn wait_for<T>(self, statement: impl Future<Output = T>) -> Result<T, Error> {
+        let until = self.deadline.within(Some(self.limit));
+        match timeout_at(until, statement).await {
+            Ok(result) => Ok(result),
+            Err(elapsed) if until == self.deadline.instant() => {
+                Err(Error::QueryTimeout(elapsed.into()))
+            }
+            Err(elapsed) => Err(Error::Closed(elapsed.into())),
+        }
     }
 }

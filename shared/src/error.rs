@@ -47,8 +47,8 @@ pub enum Error {
     /// P2024).
     #[error("no session of this environment's pool came free within the pool time-out")]
     PoolTimeout,
-    /// The database has no slot for this session, is just starting or stopping, or kept the
-    /// statement waiting for a lock (53300, 57P03, 55P03; Prisma's P2037).
+    /// The database has no slot for this session or no room for its work, is just starting or
+    /// stopping, or kept the statement waiting for a lock (class 53, 57P03, 55P03; Prisma's P2037).
     #[error("the database is busy")]
     DatabaseBusy(#[source] sqlx::Error),
     /// No connection could be made (Prisma's P1001).
@@ -113,9 +113,12 @@ impl Error {
             (Driver::Io(io), Phase::Connecting(_)) if io.kind() == io::ErrorKind::InvalidData => {
                 Self::Tls(error)
             }
-            (Driver::Io(_), Phase::Connecting(_)) => Self::Unreachable(error.into()),
-            // Whatever listens there is no PostgreSQL, or wants to be logged in to otherwise.
-            (Driver::Protocol(_), Phase::Connecting(_)) => Self::InvalidConfiguration(error.into()),
+            // A server that closes while it is asked for TLS, as one that stops or a load balancer does,
+            // looks like one that speaks another protocol: the driver reads no byte and takes it for a
+            // wrong one.
+            (Driver::Io(_) | Driver::Protocol(_), Phase::Connecting(_)) => {
+                Self::Unreachable(error.into())
+            }
             (Driver::Io(_) | Driver::Protocol(_), Phase::Running) => Self::Closed(error.into()),
             (Driver::Configuration(_), _) => Self::InvalidConfiguration(error.into()),
             _ => Self::Unexpected(error.into()),
@@ -128,9 +131,11 @@ impl Error {
                 variable,
                 source: error,
             },
-            // No slot left; starting or stopping; a lock that was not had in time; lost a race for
-            // locks or against another transaction.
-            "53300" | "57P03" | "55P03" | "40P01" | "40001" => Self::DatabaseBusy(error),
+            // Starting or stopping; a lock that was not had in time; lost a race for locks or against
+            // another transaction.
+            "57P03" | "55P03" | "40P01" | "40001" => Self::DatabaseBusy(error),
+            // Out of slots (53300), memory, or room on the disk.
+            _ if code.starts_with("53") => Self::DatabaseBusy(error),
             "57014" => Self::QueryTimeout(error.into()),
             // Ended by an administrator, a crash, a dropped database or an idle time-out.
             "57P01" | "57P02" | "57P04" | "57P05" | "25P03" => Self::Closed(error.into()),

@@ -52,8 +52,8 @@ pub struct ServerHealth {
     pub server_version: String,
     /// Sessions of this role, on all databases.
     pub sessions: i64,
-    /// The most sessions this role may have: its own limit, or, where it has none, what is left of
-    /// `max_connections` without the reserved slots.
+    /// The most sessions this role may have: the smallest of its own limit, the database's, and what is
+    /// left of `max_connections` without the reserved slots.
     pub session_limit: i32,
 }
 
@@ -67,15 +67,18 @@ pub async fn look(db: impl PgExecutor<'_>) -> sqlx::Result<ServerHealth> {
         r#"
         select current_setting('server_version') as "server_version!",
                (select count(*) from pg_stat_activity where usesysid = r.oid) as "sessions!",
-               case
-                   when r.rolconnlimit >= 0 then r.rolconnlimit
-                   else current_setting('max_connections')::int
-                        - current_setting('superuser_reserved_connections')::int
-                        -- PostgreSQL 16 and newer.
-                        - coalesce(current_setting('reserved_connections', true)::int, 0)
-               end as "session_limit!"
-        from pg_roles r
-        where r.rolname = current_user
+               least(
+                   -- No limit binds a superuser.
+                   case when not r.rolsuper then nullif(r.rolconnlimit, -1) end,
+                   case when not r.rolsuper then nullif(d.datconnlimit, -1) end,
+                   current_setting('max_connections')::int
+                       - current_setting('superuser_reserved_connections')::int
+                       -- PostgreSQL 16 and newer, and Amazon's.
+                       - coalesce(current_setting('reserved_connections', true)::int, 0)
+                       - coalesce(current_setting('rds.rds_reserved_connections', true)::int, 0)
+               ) as "session_limit!"
+        from pg_roles r, pg_database d
+        where r.rolname = session_user and d.datname = current_database()
         limit 1
         "#
     )

@@ -163,7 +163,7 @@ where
 async fn close_at_the_end() {
     if config::graceful_shutdown() {
         // Without a registered extension Lambda sends no SIGTERM.
-        spawn_graceful_shutdown_handler(|| POOL.close()).await;
+        spawn_graceful_shutdown_handler(|| async { POOL.close() }).await;
     }
 }
 

@@ -25,20 +25,26 @@ const NAME_BYTES: usize = 63;
 /// Of which this many are left to the first part, so that the function's name stays readable.
 const PREFIX_BYTES: usize = 20;
 
-/// What is agreed about leases; see [`crate::config::Database`] for the variables and defaults.
+/// What is agreed about leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How long a transient session may sit idle.
+    /// `DATABASE_LEASE_SHORT_MS`, 50 to 900 000, default 250: how long a transient session may sit
+    /// idle.
     pub short: Duration,
-    /// How long a retained session may sit idle, at most; see [`Terms::asked`].
+    /// `DATABASE_LEASE_LONG`, seconds, 1 to 900, default 300: how long a retained session may sit idle,
+    /// at most, however rarely its environment is used; see [`Terms::asked`].
     pub long: Duration,
-    /// The same when the retained sessions reach the mark, or the environment is new.
+    /// `DATABASE_LEASE_CROWDED`, seconds, 1 to 900, default 3: the same when the retained sessions reach
+    /// the mark, and for an environment that was never used before.
     pub crowded: Duration,
-    /// How long a hot environment keeps a transient session before it asks again.
+    /// `DATABASE_LEASE_SLICE_MS`, 1 to 900 000, default 2000: how long a hot environment keeps a
+    /// transient session before it asks again.
     pub slice: Duration,
-    /// How recently an environment must have been used to be hot.
+    /// `DATABASE_LEASE_HOT_MS`, 0 to 900 000, default 250: how recently an environment must have been
+    /// used to be hot; 0 closes every transient session with its answer.
     pub hot: Duration,
-    /// The share of the role's limit, in percent, up to which sessions are retained.
+    /// `DATABASE_RETENTION_MARK`, 0 to 100, default 80: the share of the role's slots, in percent, up to
+    /// which sessions are retained.
     pub mark: u8,
 }
 
@@ -112,15 +118,20 @@ impl Rhythm {
 /// login, so that a crowd that asks quickly keeps the machine from serving whom it let in. Whoever
 /// has `waited` long asks more often again, half a second apart at most after 4 s: otherwise each
 /// newcomer, who asks often at first, would get the free slot before them. Never longer than `left`:
-/// whoever has little time left asks once more within it instead of giving up before.
+/// whoever has little time left asks once more near its end, the last quarter of it, instead of giving
+/// up before, and does not ask in ever shorter steps.
 pub fn backoff(refusals: u32, waited: Duration, left: Duration) -> Duration {
     let share = (waited.as_secs_f64() / PATIENCE.as_secs_f64()).min(1.0);
     let longest = LONGEST_WAIT - (LONGEST_WAIT - LONGEST_LAST_WAIT).mul_f64(share);
     let most = FIRST_WAIT
         .saturating_mul(1 << refusals.min(10))
-        .min(longest)
-        .min(left);
-    rand::rng().random_range(Duration::ZERO..=most)
+        .min(longest);
+    let wait = if left <= most {
+        left - left / 4..=left
+    } else {
+        Duration::ZERO..=most
+    };
+    rand::rng().random_range(wait)
 }
 
 /// The names that a session shows, as transient and as retained one: everybody can count them, and
@@ -137,17 +148,21 @@ impl Names {
     /// The names of a function's sessions, at most 63 bytes long: PostgreSQL cuts what is longer, and
     /// with it the version. `prefix` replaces the first part, its slashes turned into hyphens,
     /// because the second part is found by counting them. A function's name that does not fit
-    /// keeps its beginning, and a checksum that tells it from its neighbours.
+    /// keeps its beginning, and a checksum that tells it from its neighbours. What is not printable
+    /// ASCII becomes a question mark, as it does at a server before 16; a newer one makes four bytes of
+    /// each such byte, which would push the rest out of the name.
     pub fn new(prefix: Option<&str>, function: &str, version: &str) -> Self {
-        let prefix = prefix.unwrap_or("headroom").replace('/', "-");
+        let printable = |text: &str| text.replace(|c| !matches!(c, ' '..='~'), "?");
+        let prefix = printable(prefix.unwrap_or("headroom")).replace('/', "-");
+        let (function, version) = (printable(function), printable(version));
         let prefix = cut(&prefix, PREFIX_BYTES);
-        let version = cut(version, PREFIX_BYTES);
+        let version = cut(&version, PREFIX_BYTES);
         let left = NAME_BYTES - prefix.len() - "/transient/".len() - "/".len() - version.len();
         let function = if function.len() <= left {
-            function.to_owned()
+            function
         } else {
             let checksum = crc32fast::hash(function.as_bytes()) & 0xffff;
-            format!("{}~{checksum:04x}", cut(function, left - "~0000".len()))
+            format!("{}~{checksum:04x}", cut(&function, left - "~0000".len()))
         };
         Self {
             transient: format!("{prefix}/transient/{function}/{version}"),
@@ -156,9 +171,9 @@ impl Names {
     }
 }
 
-/// The beginning of a text, at most so many bytes, no character cut in two.
+/// The beginning of an ASCII text, at most so many bytes.
 fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
+    &text[..text.len().min(bytes)]
 }
 
 #[cfg(test)]
@@ -182,8 +197,13 @@ mod tests {
             assert!((0..100).all(|_| backoff(refusals, Duration::ZERO, Duration::MAX) <= most));
             let late = Duration::from_secs(9);
             assert!((0..100).all(|_| backoff(refusals, late, Duration::MAX) <= LONGEST_LAST_WAIT));
-            let left = Duration::from_millis(7);
-            assert!((0..100).all(|_| backoff(refusals, Duration::ZERO, left) <= left));
+            let left = Duration::from_millis(80);
+            let last = |_| backoff(refusals, Duration::ZERO, left);
+            assert!(
+                (0..100)
+                    .map(last)
+                    .all(|wait| wait >= left * 3 / 4 && wait <= left)
+            );
         }
         let mean = |refusals| {
             let waits = (0..1000).map(|_| backoff(refusals, Duration::ZERO, Duration::MAX));
@@ -230,7 +250,10 @@ mod tests {
         #[test]
         fn no_name_is_too_long(prefix in any::<Option<String>>(), function in any::<String>(), version in any::<String>()) {
             let names = Names::new(prefix.as_deref(), &function, &version);
-            prop_assert!(names.transient.len() <= 63 && names.retained.len() <= 63);
+            for (name, lease) in [(&names.transient, "transient"), (&names.retained, "retained")] {
+                prop_assert!(name.len() <= 63 && name.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+                prop_assert_eq!(name.split('/').nth(1), Some(lease));
+            }
         }
     }
 }

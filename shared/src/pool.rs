@@ -22,7 +22,6 @@ use std::{
 };
 
 use deadpool::managed::{self, Object, PoolConfig, QueueMode, Timeouts};
-use futures_util::future::join_all;
 use once_cell::sync::OnceCell;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
@@ -32,23 +31,21 @@ use crate::{
     config::{self, Function},
     credentials::Credentials,
     database_url::DatabaseUrl,
-    deadline::Deadline,
+    deadline::{Deadline, Patience, STATEMENT_GRACE},
     error::{Error, Phase},
     lease::{Beat, Lease, Rhythm},
     session::{Session, Statement, Steps},
 };
 use connect::Connector;
+#[cfg(feature = "headroom")]
+pub(crate) use connect::WATCHING_PATIENCE;
 pub use connect::connect_for_maintenance;
 pub(crate) use connect::{connect_for_watching, guards, quote_identifier};
 use slots::{Slot, Slots};
 pub use usage::{Spent, Usage};
 
-/// By how much the client waits longer for a statement than the server runs it. An answer that
-/// is still missing then is not slow, its connection is dead.
-const STATEMENT_GRACE: Duration = Duration::from_secs(1);
-
 /// This environment's pool. Everything but `serve` is handed a reference.
-pub static POOL: LazyPool = LazyPool {
+pub(crate) static POOL: LazyPool = LazyPool {
     credentials: OnceCell::new(),
     pool: OnceCell::new(),
 };
@@ -88,10 +85,10 @@ impl LazyPool {
     }
 
     /// Closes the pool, where there is one, so that its slots are free at the server before the
-    /// process is gone. Bounded.
-    pub async fn close(&self) {
+    /// process is gone. Waits for nothing.
+    pub(crate) fn close(&self) {
         if let Some(pool) = self.pool.get() {
-            pool.close().await;
+            pool.close();
         }
     }
 }
@@ -225,7 +222,7 @@ impl Pool {
                     .await;
                 return Err(lost);
             }
-            let run = self.run(&mut session, deadline, statement.clone());
+            let run = self.run(&mut session, until, deadline, statement.clone());
             let error = match usage.querying(run).await {
                 Ok(steps) => {
                     self.give_back(&mut slot, session, beat, deadline, usage)
@@ -234,13 +231,11 @@ impl Pool {
                 }
                 Err(error) => error,
             };
-            session.close().await;
+            session.close();
             if !error.lost_the_session() {
                 return Err(error);
             }
-            self.note_loss(usage);
-            // What ended this session has probably ended the idle ones too.
-            self.slots.retain(|_, _| false);
+            self.note_end(usage);
             if lost.is_some() || !deadline.leaves(self.limits.statement_timeout) {
                 return Err(error);
             }
@@ -314,12 +309,12 @@ impl Pool {
         let idle = session.idle();
         if !session.lease().still_holds(idle) {
             // The server has ended it, or is about to.
-            session.close().await;
+            session.close();
             return None;
         }
         let over = |limit: Option<Duration>, time| limit.is_some_and(|limit| time >= limit);
         if over(self.limits.max_lifetime, session.age()) || over(self.limits.max_idle, idle) {
-            session.close().await;
+            session.close();
             return None;
         }
         if idle > self.limits.ping_after && !session.is_alive(deadline.instant()).await {
@@ -336,6 +331,10 @@ impl Pool {
         beat: Beat,
         usage: &Usage,
     ) -> Result<Session, Error> {
+        if Instant::now() >= until {
+            // The slot came at the last moment, and what was in it cannot be used.
+            return Err(Error::PoolTimeout);
+        }
         // Boxed: a new session is rare, and what opens one is larger than all the rest together.
         let session = Box::pin(self.connector.connect(until, beat, usage)).await?;
         self.opened.fetch_add(1, Ordering::Relaxed);
@@ -343,50 +342,46 @@ impl Pool {
         Ok(session)
     }
 
+    /// Notes that a session ended under its work. What ended it has probably ended the idle ones too.
+    fn note_end(&self, usage: &Usage) {
+        self.note_loss(usage);
+        self.slots.retain(|_, _| false);
+    }
+
     fn note_loss(&self, usage: &Usage) {
         self.lost.fetch_add(1, Ordering::Relaxed);
         usage.lost();
     }
 
-    /// Runs a statement, within the client's own limit and the deadline.
+    /// Runs a statement, within the client's own limit and the deadline; a pooler's session is waited for
+    /// until `until`.
     async fn run(
         &self,
         session: &mut Session,
+        until: Instant,
         deadline: Deadline,
         statement: Statement,
     ) -> Result<Steps, Error> {
+        let patience = self.patience(deadline);
+        self.connector
+            .begin_reading(session, until, patience)
+            .await?;
         let work = async {
-            self.connector.begin_reading(session).await?;
             let steps = session.run(statement).await?;
             self.connector.end_reading(session).await?;
             Ok(steps)
         };
-        let work = async {
-            work.await
-                .map_err(|error| Error::of_driver(error, Phase::Running))
-        };
-        self.within_limits(deadline, work).await
+        let steps = patience.wait_for(work).await?;
+        steps.map_err(|error| Error::of_driver(error, Phase::Running))
     }
 
-    /// Ends work that takes longer than the client waits, or than the deadline leaves.
-    async fn within_limits<T>(
-        &self,
-        deadline: Deadline,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    /// How long the client waits for each statement.
+    fn patience(&self, deadline: Deadline) -> Patience {
         let limit = self
             .limits
             .socket_timeout
             .unwrap_or(self.limits.statement_timeout + STATEMENT_GRACE);
-        let until = deadline.within(Some(limit));
-        match timeout_at(until, work).await {
-            Ok(result) => result,
-            // This says nothing about the session: the work began late.
-            Err(elapsed) if until == deadline.instant() => Err(Error::QueryTimeout(elapsed.into())),
-            // The server's own limit is shorter, and should have ended the statement by now:
-            // nobody is there any more.
-            Err(elapsed) => Err(Error::Closed(elapsed.into())),
-        }
+        Patience::new(deadline, limit)
     }
 
     /// Puts a session that did its work back into its slot, for the next invocation, or says
@@ -421,7 +416,7 @@ impl Pool {
             if matches!(session.lease(), Lease::Transient(_)) {
                 usage.closed_transient();
             }
-            session.close().await;
+            session.close();
         }
     }
 
@@ -429,14 +424,11 @@ impl Pool {
         self.rhythm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn close(&self) {
+    fn close(&self) {
         let idle = self.slots.retain(|_, _| false).removed;
         self.slots.close();
-        // All at once: Lambda leaves 500 ms, however many there are.
-        let goodbyes = idle
-            .into_iter()
+        idle.into_iter()
             .filter_map(|slot| slot.0)
-            .map(Session::close);
-        join_all(goodbyes).await;
+            .for_each(Session::close);
     }
 }

@@ -30,8 +30,8 @@ pub struct ServerLimits {
 /// # Errors
 /// As for any connection; [`Error::NotFound`] where the server has no such role.
 pub async fn read(url: &DatabaseUrl, role: Option<&str>) -> Result<ServerLimits, Error> {
-    let mut connection = pool::connect_for_maintenance(url).await?;
-    let limits = look(&mut connection, &url.schema, role).await;
+    let mut connection = pool::connect_for_watching(url).await?;
+    let limits = look(&mut connection, role).await;
     // What was read is read, whether or not the server hears the goodbye.
     let _ = sqlx::Connection::close(connection).await;
     limits
@@ -39,11 +39,7 @@ pub async fn read(url: &DatabaseUrl, role: Option<&str>) -> Result<ServerLimits,
         .ok_or(Error::NotFound("role"))
 }
 
-async fn look(
-    db: impl PgExecutor<'_>,
-    schema: &str,
-    role: Option<&str>,
-) -> sqlx::Result<Option<ServerLimits>> {
+async fn look(db: impl PgExecutor<'_>, role: Option<&str>) -> sqlx::Result<Option<ServerLimits>> {
     // Not checked against the schema: it asks the catalog alone, and settings that only some
     // servers have.
     let row = sqlx::query(
@@ -56,12 +52,12 @@ async fn look(
                 case when r.rolsuper then null \
                      else least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1)) end \
                     as role_limit, \
-                current_setting('search_path') <> $1 as pooler \
+                current_setting('statement_timeout')::interval <> $1 * interval '1 second' as pooler \
          from pg_roles r, pg_database d \
-         where r.rolname = coalesce($2, current_user) and d.datname = current_database() \
+         where r.rolname = coalesce($2, session_user) and d.datname = current_database() \
          limit 1",
     )
-    .bind(pool::quote_identifier(schema))
+    .bind(pool::WATCHING_PATIENCE.as_secs_f64())
     .bind(role)
     .fetch_optional(db)
     .await?;

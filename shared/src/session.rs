@@ -2,19 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use sqlx::{
     Either, Execute, Executor, PgConnection, Postgres, SqlSafeStr, SqlStr,
     error::BoxDynError,
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement},
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, timeout_at},
+};
 
 use crate::{clock, lease::Lease};
-
-/// How long a graceful goodbye may take; past it the socket is simply closed. Well inside the
-/// 500 ms that Lambda gives a process at its end.
-const CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How long a sign of life may take. A healthy server answers within a round trip; a connection
 /// that a firewall forgot would otherwise hang for minutes.
@@ -107,13 +106,14 @@ impl Session {
         matches!(timeout_at(until, ping).await, Ok(Ok(())))
     }
 
-    /// Says goodbye, so that the server frees the slot at once; does not wait for it to do so.
-    pub(crate) async fn close(self) {
+    /// Says goodbye, so that the server frees the slot at once, and waits for nothing. The goodbye is
+    /// written when the driver's future is asked for the first time; the rest of it, over TLS, would
+    /// wait for the server to end the session. Unconstrained, because a task that has read much may be
+    /// told to come back later. Where the network takes nothing, the socket is closed all the same.
+    pub(crate) fn close(self) {
         let goodbye = sqlx::Connection::close(self.connection);
-        match timeout(CLOSE_TIMEOUT, goodbye).await {
-            Ok(Ok(())) => {}
-            // The server is gone or silent: the socket is closed either way.
-            Ok(Err(_)) | Err(_) => tracing::debug!("a session could not be closed gracefully"),
+        if let Some(Err(error)) = unconstrained(goodbye).now_or_never() {
+            tracing::debug!(%error, "a session could not be closed gracefully");
         }
     }
 }

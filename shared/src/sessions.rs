@@ -27,7 +27,8 @@ pub struct Sample {
     pub at: DateTime<Utc>,
     /// The application's role.
     pub role: String,
-    /// Its own connection limit; none where it has none.
+    /// The smaller of its own and its database's connection limit; none where neither has one, or where it is a
+    /// superuser, whom no limit binds.
     pub limit: Option<u32>,
     /// The server's `max_connections`.
     pub max_connections: u32,
@@ -186,7 +187,10 @@ pub async fn look(connection: &mut PgConnection, role: Option<&str>) -> Result<S
             where usename = $1::text
         )
         select clock_timestamp() as "at!",
-               nullif(r.rolconnlimit, -1) as "limit",
+               -- No limit binds a superuser.
+               case when not r.rolsuper
+                   then least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
+               end as "limit",
                current_setting('max_connections')::int as "max_connections!",
                current_setting('superuser_reserved_connections')::int
                    -- PostgreSQL 16 and newer, and Amazon's.
@@ -229,8 +233,8 @@ pub async fn look(connection: &mut PgConnection, role: Option<&str>) -> Result<S
                        group by 1
                    ) w
                ) as "waits!: Json<Vec<Wait>>"
-        from pg_roles r
-        where r.rolname = $1::text
+        from pg_roles r, pg_database d
+        where r.rolname = $1::text and d.datname = current_database()
         limit 1
         "#,
         role

@@ -11,6 +11,7 @@ use sqlx::{
 };
 
 use crate::{
+    deadline::Patience,
     error::Error,
     executor::collecting_executor,
     session::{Session, Statement, Steps},
@@ -37,19 +38,17 @@ pub trait Change: Sync {
 #[derive(Debug)]
 pub struct Transaction {
     session: Session,
+    patience: Patience,
     failed: bool,
 }
 
 impl Transaction {
-    pub(crate) fn new(session: Session) -> Self {
+    pub(crate) fn new(session: Session, patience: Patience) -> Self {
         Self {
             session,
+            patience,
             failed: false,
         }
-    }
-
-    pub(crate) fn session(&mut self) -> &mut Session {
-        &mut self.session
     }
 
     pub(crate) fn into_session(self) -> Session {
@@ -62,9 +61,14 @@ impl Transaction {
         self.failed
     }
 
+    /// Errors of the server stay as they are, for whoever knows the constraint that they name; those of
+    /// the clock are wrapped, as a [`crate::reader::Reader`]'s are.
     async fn run(&mut self, statement: sqlx::Result<Statement>) -> sqlx::Result<Steps> {
         let steps = match statement {
-            Ok(statement) => self.session.run(statement).await,
+            Ok(statement) => {
+                let steps = self.patience.wait_for(self.session.run(statement)).await;
+                steps.unwrap_or_else(|error| Err(sqlx::Error::AnyDriverError(Box::new(error))))
+            }
             Err(error) => Err(error),
         };
         self.failed |= steps.is_err();

@@ -6,6 +6,7 @@
 )]
 
 mod access_log;
+mod admission;
 mod advise;
 mod authorizer;
 mod availability;

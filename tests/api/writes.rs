@@ -291,6 +291,69 @@ async fn a_commit_that_is_not_answered_is_said_to_be_unknown_and_its_key_tells()
 }
 
 #[tokio::test]
+async fn a_commit_that_the_server_refuses_is_no_unknown_outcome() {
+    for (code, status, kind) in [
+        ("57014", 504, "query-timeout"),
+        ("53100", 503, "database-busy"),
+    ] {
+        let mut practice = Practice::open().await;
+        run(
+            &mut practice.clinic.admin,
+            format!(
+                "create function refuse() returns trigger language plpgsql as
+                     $$ begin raise exception 'not now' using errcode = '{code}'; end $$;
+                 create constraint trigger refuses after insert on appointment_changes
+                     deferrable initially deferred for each row execute function refuse()"
+            ),
+        )
+        .await;
+        problem(&practice.book(8).await, status, kind);
+        practice
+            .clinic
+            .sql("drop trigger refuses on appointment_changes")
+            .await;
+        assert_eq!(practice.book(8).await.status, 201);
+        practice.clinic.close().await;
+    }
+}
+
+#[tokio::test]
+async fn each_statement_of_a_change_has_its_own_time() {
+    let clinic = Clinic::open_with("", |fleet| {
+        fleet.variable("DATABASE_STATEMENT_TIMEOUT", "1")
+    })
+    .await;
+    let mut practice = Practice::of(clinic).await;
+    // Three statements of 0.8 seconds: none is too slow, and together they take longer than the client
+    // waits for one.
+    let mut slow = "create function dawdle() returns trigger language plpgsql as
+         $$ begin perform pg_sleep(0.8); return new; end $$;"
+        .to_owned();
+    for table in ["idempotency_keys", "appointments", "appointment_changes"] {
+        slow += &format!(
+            "create trigger dawdles before insert on {table} for each row execute function dawdle();"
+        );
+    }
+    run(&mut practice.clinic.admin, slow).await;
+    let booked = practice
+        .clinic
+        .send(
+            Method::POST,
+            "/api/appointments",
+            Some(&staff(&practice.clinic.fleet)),
+            &[("idempotency-key", "k")],
+            Some(&practice.draft(8)),
+        )
+        .await;
+    assert_eq!(booked.status, 201, "{booked:?}");
+    let again = practice
+        .clinic
+        .logged("appointments", "a transaction is run again");
+    assert!(again.is_empty(), "{again:?}");
+    practice.clinic.close().await;
+}
+
+#[tokio::test]
 async fn writes_go_through_a_pooler_and_leave_nothing_behind() {
     let database = Database::builder().start().await.unwrap();
     let application = database.application_url();

@@ -29,6 +29,9 @@ pub(super) struct Census {
 ///   held until the statement's end, when the new name is already visible, so that no two
 ///   sessions count the same slot. The table of sessions is read through an argument that
 ///   depends on the lock, and so not before it.
+/// - The role's slots are the smallest of its own limit, the database's, and what the server has for
+///   everybody; no limit binds a superuser. The role is the one that logged in, whatever it set itself
+///   to since.
 /// - `pg_stat_get_activity` by role is cheaper than the view, and shows a role its own sessions
 ///   without any privilege.
 /// - The lease shrinks from what the environment's rhythm asks for (`long` at most), while less than
@@ -47,15 +50,18 @@ pub(super) fn statement(terms: &Terms, names: &Names, gap: Option<Duration>) -> 
          else false end as retained \
          from ( \
              select r.oid, s.slots, s.slots * {mark} / 100 as mark, s.unlimited \
-             from pg_roles r, lateral ( \
+             from pg_roles r, pg_database d, lateral ( \
                  select r.rolsuper or r.rolconnlimit < 0, \
-                        case when r.rolsuper or r.rolconnlimit < 0 \
-                        then current_setting('max_connections')::int \
-                             - current_setting('superuser_reserved_connections')::int \
-                             - coalesce(current_setting('reserved_connections', true)::int, 0) \
-                        else r.rolconnlimit end \
+                        least( \
+                            case when not r.rolsuper then nullif(r.rolconnlimit, -1) end, \
+                            case when not r.rolsuper then nullif(d.datconnlimit, -1) end, \
+                            current_setting('max_connections')::int \
+                                - current_setting('superuser_reserved_connections')::int \
+                                - coalesce(current_setting('reserved_connections', true)::int, 0) \
+                                - coalesce(current_setting('rds.rds_reserved_connections', true)::int, 0) \
+                        ) \
              ) s (unlimited, slots) \
-             where r.rolname = current_user \
+             where r.rolname = session_user and d.datname = current_database() \
          ) n, \
          lateral (select pg_try_advisory_xact_lock({LOCK}, (n.oid::bigint - 2147483648)::int) as held \
              offset 0) t, \

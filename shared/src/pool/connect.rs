@@ -29,6 +29,7 @@ use crate::{
     config::{self, ConfigError, Function, Guards},
     credentials::{Credentials, Login},
     database_url::{DatabaseUrl, Host, TlsMode},
+    deadline::Patience,
     error::{Error, Phase},
     lease::{self, Beat, Names, Terms},
     session::Session,
@@ -38,7 +39,7 @@ use crate::{
 const LAST_ATTEMPT: Duration = Duration::from_millis(100);
 
 /// How long a look at the server's state waits for a connection, and for its statement.
-const WATCHING_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const WATCHING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Knows how to open sessions, and what must be said around each piece of work on them.
 pub(super) struct Connector {
@@ -93,28 +94,36 @@ impl Connector {
         );
         let options = options(url)?.application_name(&names.transient);
         let (options, local_settings, leases) = if url.pgbouncer {
-            let settings = format!(
-                "set local statement_timeout = {}; set local search_path = {search_path}",
-                config.guards.statement_timeout.as_millis()
-            );
+            let guards = [
+                ("statement_timeout", config.guards.statement_timeout),
+                ("lock_timeout", config.guards.lock_timeout),
+                (
+                    "idle_in_transaction_session_timeout",
+                    config.guards.idle_in_transaction_timeout,
+                ),
+            ];
+            let mut settings = format!("set local search_path = {search_path}");
+            for (name, time) in guards {
+                settings += &format!("; set local {name} = {}", time.as_millis());
+            }
             (options, Some(settings), None)
         } else {
             // Start-up options cost no round trip.
             let mut settings = guards(&config.guards);
             settings.push(("search_path", search_path));
+            let lease = config.lease.short.as_millis().to_string();
+            settings.push(("idle_session_timeout", lease));
+            let leases = Leases {
+                terms: config.lease,
+                names,
+                warned: Once::new(),
+            };
             let options = with_settings(options, &settings);
-            if url.single_use_connections {
-                (options, None, None)
-            } else {
-                let short = config.lease.short.as_millis();
-                let leases = Leases {
-                    terms: config.lease,
-                    names,
-                    warned: Once::new(),
-                };
-                let lease = [("idle_session_timeout", short)];
-                (with_settings(options, &lease), None, Some(leases))
-            }
+            (
+                options,
+                None,
+                (!url.single_use_connections).then_some(leases),
+            )
         };
         Ok(Self {
             credentials,
@@ -239,9 +248,20 @@ impl Connector {
     }
 
     /// What precedes a statement that reads; nothing on a direct connection.
-    pub(super) async fn begin_reading(&self, session: &mut Session) -> sqlx::Result<()> {
+    ///
+    /// # Errors
+    /// As for [`Connector::begin_writing`].
+    pub(super) async fn begin_reading(
+        &self,
+        session: &mut Session,
+        until: Instant,
+        patience: Patience,
+    ) -> Result<(), Error> {
         match &self.local_settings {
-            Some(_) => self.begin(session, "begin read only").await,
+            Some(_) => {
+                self.begin(session, "begin read only", until, patience)
+                    .await
+            }
             None => Ok(()),
         }
     }
@@ -255,15 +275,46 @@ impl Connector {
     }
 
     /// Begins a transaction that may write, in one round trip.
-    pub(super) async fn begin_writing(&self, session: &mut Session) -> sqlx::Result<()> {
-        self.begin(session, "begin").await
+    ///
+    /// # Errors
+    /// The statement's, and [`Error::DatabaseBusy`] where a pooler lent no session of the server until
+    /// `until`.
+    pub(super) async fn begin_writing(
+        &self,
+        session: &mut Session,
+        until: Instant,
+        patience: Patience,
+    ) -> Result<(), Error> {
+        self.begin(session, "begin", until, patience).await
     }
 
-    async fn begin(&self, session: &mut Session, begin: &str) -> sqlx::Result<()> {
-        let settings = self.local_settings.as_deref().unwrap_or_default();
-        // Not user input: a number, and a quoted identifier from the configuration.
-        let statements = AssertSqlSafe(format!("{begin}; {settings}"));
-        session.command(statements).await
+    async fn begin(
+        &self,
+        session: &mut Session,
+        begin: &str,
+        until: Instant,
+        patience: Patience,
+    ) -> Result<(), Error> {
+        let begun = match &self.local_settings {
+            None => {
+                patience
+                    .wait_for(session.command(AssertSqlSafe(begin.to_owned())))
+                    .await?
+            }
+            // The pooler answers when it has a session of the server to lend, which is what else
+            // connecting is for. Not user input: numbers, and a quoted identifier.
+            Some(settings) => {
+                let statements = AssertSqlSafe(format!("{begin}; {settings}"));
+                match timeout_at(until, session.command(statements)).await {
+                    Ok(begun) => begun,
+                    Err(elapsed) => {
+                        let busy = io::Error::new(io::ErrorKind::TimedOut, elapsed);
+                        return Err(Error::DatabaseBusy(busy.into()));
+                    }
+                }
+            }
+        };
+        begun.map_err(|error| Error::of_driver(error, Phase::Running))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use deadpool::managed::{Manager, Metrics, RecycleResult};
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 
 use crate::session::Session;
 
@@ -22,7 +22,12 @@ impl Manager for Slots {
         Ok(Slot(None))
     }
 
-    async fn recycle(&self, _: &mut Slot, _: &Metrics) -> RecycleResult<Infallible> {
-        Ok(())
+    /// An empty slot is thrown away, so that the next one is looked at: whoever comes is handed a session
+    /// that is there before another one is opened.
+    async fn recycle(&self, slot: &mut Slot, _: &Metrics) -> RecycleResult<Infallible> {
+        match slot.0 {
+            Some(_) => Ok(()),
+            None => Err(RecycleError::message("empty")),
+        }
     }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::time::{sleep, timeout_at};
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Pool, STATEMENT_GRACE, Usage};
+use super::{Pool, Usage};
 use crate::{
-    deadline::Deadline,
+    deadline::{Deadline, Patience, STATEMENT_GRACE},
     error::{Error, Phase},
     session::Session,
     transaction::{Change, Transaction},
@@ -32,12 +33,17 @@ impl Abandoned {
         }
     }
 
-    async fn closing(error: Error, session: Session) -> Self {
-        session.close().await;
+    fn closing(error: Error, session: Session) -> Self {
+        session.close();
         Self {
             error,
             session: None,
         }
+    }
+
+    /// Whether the session ended under the change, or its commit was not answered.
+    fn ended_the_session(&self) -> bool {
+        self.error.lost_the_session() || matches!(self.error, Error::OutcomeUnknown(_))
     }
 
     /// Whether the same once more may succeed: nothing was committed, and what was in the way is
@@ -52,7 +58,7 @@ impl Pool {
     /// time-out is left before the deadline, where the session was lost before the commit was sent
     /// (then nothing of it happened), and where another transaction won a race (40P01, 40001).
     ///
-    /// As a whole it may take as long as one statement may.
+    /// Each of its statements may take as long as one that reads, the whole until the deadline.
     ///
     /// # Errors
     /// The change's own; any of [`Error`]'s database classes;
@@ -66,11 +72,18 @@ impl Pool {
         let beat = self.rhythm().begin(self.limits.hot);
         let mut until = deadline.within(self.limits.pool_timeout);
         let mut slot = usage.acquiring(self.slot(until)).await?;
-        let mut again = true;
+        let mut first = None;
         loop {
             let session = self.session(&mut slot, until, beat, deadline, usage);
             let session = usage.acquiring(session).await?;
-            let transact = self.transact(session, deadline, change);
+            // Waiting may have used the time up that a second run would need.
+            if let Some(first) = first.take_if(|_| !deadline.leaves(self.limits.statement_timeout))
+            {
+                self.give_back(&mut slot, session, beat, deadline, usage)
+                    .await;
+                return Err(first);
+            }
+            let transact = self.transact(session, until, deadline, change);
             let abandoned = match usage.querying(transact).await {
                 Ok((session, outcome)) => {
                     self.give_back(&mut slot, session, beat, deadline, usage)
@@ -79,13 +92,11 @@ impl Pool {
                 }
                 Err(abandoned) => abandoned,
             };
-            let run_again = std::mem::take(&mut again)
+            let run_again = first.is_none()
                 && abandoned.worth_another_run()
                 && deadline.leaves(self.limits.statement_timeout);
-            if abandoned.error.lost_the_session() {
-                self.note_loss(usage);
-                // What ended this session has probably ended the idle ones too.
-                self.slots.retain(|_, _| false);
+            if abandoned.ended_the_session() {
+                self.note_end(usage);
             }
             match abandoned.session {
                 Some(mut session) if run_again => {
@@ -111,35 +122,38 @@ impl Pool {
                 sleep(Duration::from_millis(pause)).await;
             }
             until = deadline.within(self.limits.pool_timeout);
+            first = Some(abandoned.error);
         }
     }
 
     async fn transact<C: Change>(
         &self,
-        session: Session,
+        mut session: Session,
+        until: Instant,
         deadline: Deadline,
         change: &C,
     ) -> Result<(Session, C::Outcome), Abandoned> {
-        let mut transaction = Transaction::new(session);
-        let work = async {
-            self.connector
-                .begin_writing(transaction.session())
-                .await
-                .map_err(|error| Error::of_driver(error, Phase::Running))?;
-            change.make(&mut transaction).await
-        };
-        let outcome = self.within_limits(deadline, work).await;
+        let patience = self.patience(deadline);
+        let begun = self.connector.begin_writing(&mut session, until, patience);
+        if let Err(error) = begun.await {
+            return Err(Abandoned::closing(error, session));
+        }
+        let mut transaction = Transaction::new(session, patience);
+        let outcome = change.make(&mut transaction).await;
         let failed = transaction.failed();
         let session = transaction.into_session();
         match outcome {
-            Ok(outcome) if !failed => self.commit(session, deadline, outcome).await,
+            Ok(outcome) if !failed => self.commit(session, patience, outcome).await,
             Ok(_) => {
                 let defect = "a change went on after one of its statements had failed";
-                Err(Abandoned::closing(Error::Unexpected(defect.into()), session).await)
+                Err(Abandoned::closing(
+                    Error::Unexpected(defect.into()),
+                    session,
+                ))
             }
             // Cut off in the middle, the session may still be at work on a statement.
             Err(error @ (Error::QueryTimeout(_) | Error::Closed(_))) => {
-                Err(Abandoned::closing(error, session).await)
+                Err(Abandoned::closing(error, session))
             }
             Err(error) => Err(self.roll_back(session, deadline, error).await),
         }
@@ -148,22 +162,20 @@ impl Pool {
     async fn commit<T>(
         &self,
         mut session: Session,
-        deadline: Deadline,
+        patience: Patience,
         outcome: T,
     ) -> Result<(Session, T), Abandoned> {
-        let commit = async {
-            let commit = session.command("commit").await;
-            commit.map_err(|error| Error::of_driver(error, Phase::Running))
-        };
-        match self.within_limits(deadline, commit).await {
-            Ok(()) => Ok((session, outcome)),
-            // The server's own word that it rolled back, because a race was lost at the last moment.
-            Err(error @ Error::DatabaseBusy(_)) => Err(Abandoned::with(error, session)),
-            Err(error) => {
-                let unknown = Error::OutcomeUnknown(error.into());
-                Err(Abandoned::closing(unknown, session).await)
+        let error = match patience.wait_for(session.command("commit")).await {
+            Ok(Ok(())) => return Ok((session, outcome)),
+            Ok(Err(error)) if is_the_servers_word(&error) => {
+                let error = Error::of_driver(error, Phase::Running);
+                return Err(Abandoned::with(error, session));
             }
-        }
+            Ok(Err(error)) => Error::of_driver(error, Phase::Running),
+            Err(error) => error,
+        };
+        let unknown = Error::OutcomeUnknown(error.into());
+        Err(Abandoned::closing(unknown, session))
     }
 
     /// Waits for the server's word: a transaction that is only forgotten would hold its locks for
@@ -172,7 +184,18 @@ impl Pool {
         let until = deadline.within(Some(STATEMENT_GRACE));
         match timeout_at(until, session.command("rollback")).await {
             Ok(Ok(())) => Abandoned::with(error, session),
-            Ok(Err(_)) | Err(_) => Abandoned::closing(error, session).await,
+            Ok(Err(_)) | Err(_) => Abandoned::closing(error, session),
         }
     }
+}
+
+/// Whether the server itself said that the commit failed, and goes on with the session: then it has
+/// rolled back, because a race was lost at the last moment or the time was over.
+fn is_the_servers_word(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    error
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|error| error.severity() == PgSeverity::Error)
 }
