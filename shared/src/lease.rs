@@ -20,6 +20,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_LAST_WAIT: Duration = Duration::from_millis(500);
 /// How long it takes for the one to become the other.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// The longest that somebody stands back who has just given a slot up.
+const LONGEST_COURTESY: Duration = Duration::from_millis(200);
 /// The longest `application_name`: PostgreSQL's NAMEDATALEN less one.
 const NAME_BYTES: usize = 63;
 /// Of which this many are left to the first part, so that the function's name stays readable.
@@ -82,10 +84,11 @@ impl Lease {
     }
 }
 
-/// When an environment was last used, by wall clock.
+/// When an environment was last used, by wall clock, and how it parted from its session.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rhythm {
     used_at: Option<SystemTime>,
+    gave_way: bool,
 }
 
 /// What an environment's rhythm says about one invocation.
@@ -95,22 +98,39 @@ pub struct Beat {
     pub gap: Option<Duration>,
     /// Used a moment ago, it will probably be used again in a moment.
     pub hot: bool,
+    /// A moment ago its slice was over and others waited for slots, so that it gave its own up.
+    pub gave_way: bool,
 }
 
 impl Rhythm {
     /// An invocation begins. `hot` is the longest gap that counts as short.
     pub fn begin(&self, hot: Duration) -> Beat {
         let gap = self.used_at.map(clock::since);
+        let hot = gap.is_some_and(|gap| gap < hot);
         Beat {
             gap,
-            hot: gap.is_some_and(|gap| gap < hot),
+            hot,
+            gave_way: hot && self.gave_way,
         }
     }
 
     /// It is over.
     pub fn end(&mut self) {
         self.used_at = Some(clock::now());
+        self.gave_way = false;
     }
+
+    /// It is over, and with it a slice that was not renewed.
+    pub fn give_way(&mut self) {
+        self.gave_way = true;
+    }
+}
+
+/// How long somebody who has just given a slot up stands back before asking for one, so that it is had
+/// by those who waited for it: they are asleep most of the time, and who comes back at once would be
+/// first. Random, and never longer than `left`.
+pub fn courtesy(left: Duration) -> Duration {
+    rand::rng().random_range(Duration::ZERO..=LONGEST_COURTESY.min(left))
 }
 
 /// How long to wait before connecting again, having been refused so often already: a random part

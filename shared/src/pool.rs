@@ -403,10 +403,14 @@ impl Pool {
             // A slice is over: one more round trip tells whether there is room for another.
             Lease::Transient(_) => {
                 let count = self.connector.count(&mut session, beat.gap);
-                match timeout_at(deadline.instant(), count).await {
+                let room = match timeout_at(deadline.instant(), count).await {
                     Ok(Ok(room)) => room || matches!(session.lease(), Lease::Retained(_)),
                     _ => false,
+                };
+                if !room {
+                    self.rhythm().give_way();
                 }
+                room
             }
         };
         if keep {

@@ -147,6 +147,9 @@ impl Connector {
         usage: &Usage,
     ) -> Result<Session, Error> {
         let start = Instant::now();
+        if beat.gave_way {
+            sleep(lease::courtesy(until.saturating_duration_since(start) / 2)).await;
+        }
         let mut refusals = 0;
         let mut said = None;
         loop {
