@@ -7,18 +7,20 @@
 //! - [`request`]: a request's path, query and body, read and checked; [`page`]: limits and cursors;
 //!   [`range`]: days from and to.
 //! - [`auth`]: who calls, and what they may do.
-//! - [`doctors`], [`patients`], [`appointments`], [`health`]: row types, queries and changes, a file
-//!   a table; [`availability`], [`dashboard`]: what follows from several.
+//! - [`doctors`], [`patients`], [`appointments`], [`health`]: row types, queries and changes, a module
+//!   a table; [`availability`], [`dashboard`]: what follows from several; [`idempotency`]: changes
+//!   that are asked for again.
 //! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's
-//!   one pool behind both; [`deadline`]: what bounds them.
-//! - [`metrics`]: what each invocation tells CloudWatch about all this.
+//!   one pool of `session`s behind both; [`deadline`]: what bounds them.
+//! - `telemetry`, [`metrics`]: what each invocation writes into the log and tells CloudWatch.
 //! - [`answer`]: what goes out; [`error`] and [`refusal`]: what goes wrong, and what the client is
 //!   told.
 //!
 //! [`migrations`] brings the schema up to date, [`roles`] those who use it. Beside them, pure:
 //! [`database_url`] reads Prisma's URL, [`budget`] computes the connection limit, [`lease`] the
 //! terms on which sessions are kept. [`config`] reads the variables, [`credentials`] what they say is
-//! kept elsewhere, [`clock`] the time. The operator's tools add, behind features, the reader of the
+//! kept elsewhere, [`clock`] the time; [`sessions`] looks at those of the whole server. The operator's
+//! tools add, behind features, the reader of the
 //! template, what a server grants, and more of the [`budget`].
 
 mod access_log;
