@@ -247,13 +247,15 @@ fn same(one: &DatabaseUrl, other: &DatabaseUrl) -> bool {
 }
 
 /// What the functions log in with now, a token in the password's place where there is one; for whoever
-/// needs no pool, such as the operator's tools.
+/// needs no pool, such as the monitor and the operator's tools. What should be said about the URL is
+/// said in the log, as the pool says it of its own.
 ///
 /// # Errors
 /// [`Error::CredentialsUnavailable`] and [`Error::InvalidConfiguration`].
 pub async fn application() -> Result<DatabaseUrl, Error> {
     let time_limit = config::credentials_timeout()?;
     let Login { url, password } = login(config::application()?, time_limit).await?;
+    url.log_warnings();
     Ok(DatabaseUrl {
         password,
         ..DatabaseUrl::clone(&url)
@@ -292,6 +294,9 @@ pub async fn migration() -> Result<Migration, Error> {
         Some(monitor) => Some(role(monitor).await?),
         None => None,
     };
+    for url in [Some(&application), owner.as_ref(), monitor.as_ref()] {
+        url.into_iter().for_each(DatabaseUrl::log_warnings);
+    }
     Ok(Migration::from_env(application, owner, monitor)?)
 }
 

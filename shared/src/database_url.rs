@@ -1,4 +1,4 @@
-//! `DATABASE_URL` as Prisma's users write it. Pure: nothing here reads a file, a variable or a clock.
+//! `DATABASE_URL` as Prisma's users write it. Nothing here reads a file, a variable or a clock.
 //!
 //! A URL that works with Prisma works here unchanged, with the same meaning and the same units
 //! (Prisma's own reading is prisma-engines, `quaint/src/connector/postgres/url.rs`). Where Prisma
@@ -127,11 +127,19 @@ impl fmt::Display for Host {
 pub struct Tls {
     /// What is encrypted and verified.
     pub mode: TlsMode,
-    /// PEM file of the authority that signed the server's certificate (`sslcert` as Prisma means
-    /// it, or `sslrootcert`); the public authorities where there is none.
-    pub root_certificate: Option<PathBuf>,
+    /// The authority that signed the server's certificate; the public ones where there is none.
+    pub root_certificate: Option<RootCertificate>,
     /// PEM files of a client certificate and its key.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// The PEM file of the authority that signed the server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootCertificate {
+    /// The parameter that names it: `sslcert` as Prisma means it, or `sslrootcert`.
+    pub parameter: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 /// PostgreSQL's `sslmode`, without `allow`, which the driver treats as plain text.
@@ -167,6 +175,13 @@ impl TlsMode {
 }
 
 impl DatabaseUrl {
+    /// Says in the log what should be said about this URL, and where it came from.
+    pub(crate) fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{}: {warning}", self.variable);
+        }
+    }
+
     /// Reads a URL.
     ///
     /// # Errors
@@ -286,15 +301,22 @@ fn tls(host: &Host, parameters: &mut Parameters) -> Result<Tls, UrlError> {
         (mode, _) => mode,
     };
 
-    let root_certificate = match (parameters.text("sslcert")?, parameters.text("sslrootcert")?) {
+    let (prismas, libpqs) = ("sslcert", "sslrootcert");
+    let root_certificate = match (parameters.text(prismas)?, parameters.text(libpqs)?) {
         (Some(_), Some(_)) => {
             return Err(UrlError::Conflict {
                 one: "sslcert",
                 other: "sslrootcert, which means the same: the authority of the server's certificate",
             });
         }
-        (one, other) => one.or(other).map(PathBuf::from),
+        (Some(path), None) => Some((prismas, path)),
+        (None, Some(path)) => Some((libpqs, path)),
+        (None, None) => None,
     };
+    let root_certificate = root_certificate.map(|(parameter, path)| RootCertificate {
+        parameter,
+        path: path.into(),
+    });
     for name in ["sslidentity", "sslpassword"] {
         if parameters.text(name)?.is_some() {
             return Err(UrlError::Pkcs12 { name });
@@ -317,8 +339,13 @@ fn tls(host: &Host, parameters: &mut Parameters) -> Result<Tls, UrlError> {
     if !host.is_local() && !mode.verifies() {
         parameters.warn(Warning::NothingVerified { mode: mode.name() });
     }
-    if root_certificate.is_some() && !mode.verifies() {
-        parameters.warn(Warning::UnusedRootCertificate { mode: mode.name() });
+    if let Some(RootCertificate {
+        parameter: name, ..
+    }) = root_certificate
+        && !mode.verifies()
+    {
+        let mode = mode.name();
+        parameters.warn(Warning::UnusedRootCertificate { name, mode });
     }
     Ok(Tls {
         mode,

@@ -17,7 +17,7 @@ use crate::{
     access_log,
     answer::Response,
     compression::compressed,
-    config::{self, Claims, Function},
+    config::{self, Claims, ConfigError, Function},
     deadline::Deadline,
     error::Error,
     invocation::Invocation,
@@ -30,7 +30,8 @@ use crate::{
 /// documents here.
 ///
 /// # Errors
-/// Where Lambda's runtime API fails for good.
+/// Where Lambda's runtime API fails for good, and where `METRICS` or `GRACEFUL_SHUTDOWN` say what they
+/// cannot.
 pub fn serve<H, F>(handler: H) -> Result<(), lambda_http::Error>
 where
     H: Fn(Request) -> F + Copy + Send + Sync + 'static,
@@ -39,9 +40,9 @@ where
     log_to_stdout();
     let function = Arc::new(Function::from_env());
     let claims = Arc::new(Claims::from_env());
-    let telemetry = Arc::new(Telemetry::new(&function));
+    let telemetry = Arc::new(Telemetry::new(&function).inspect_err(say)?);
     runtime()?.block_on(async {
-        close_at_the_end().await;
+        close_at_the_end().await.inspect_err(say)?;
         let answer = move |http: lambda_http::Request| {
             let function = Arc::clone(&function);
             let claims = Arc::clone(&claims);
@@ -115,7 +116,8 @@ fn disarm(request: &mut LambdaRequest) {
 /// the invocation's error, with its class as the type.
 ///
 /// # Errors
-/// Where Lambda's runtime API fails for good.
+/// Where Lambda's runtime API fails for good, and where `METRICS` or `GRACEFUL_SHUTDOWN` say what they
+/// cannot.
 pub fn serve_event<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
 where
     H: Fn(Invocation) -> F + Copy,
@@ -123,7 +125,7 @@ where
 {
     log_to_stdout();
     let function = Arc::new(Function::from_env());
-    let telemetry = Arc::new(Telemetry::new(&function));
+    let telemetry = Arc::new(Telemetry::new(&function).inspect_err(say)?);
     let handle = move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);
         let telemetry = Arc::clone(&telemetry);
@@ -154,17 +156,24 @@ where
         }
     };
     runtime()?.block_on(async {
-        close_at_the_end().await;
+        close_at_the_end().await.inspect_err(say)?;
         lambda_runtime::run(service_fn(handle)).await
     })
 }
 
 /// Lets the pool say goodbye to the server when Lambda ends the process.
-async fn close_at_the_end() {
-    if config::graceful_shutdown() {
+async fn close_at_the_end() -> Result<(), ConfigError> {
+    if config::graceful_shutdown()? {
         // Without a registered extension Lambda sends no SIGTERM.
         spawn_graceful_shutdown_handler(|| async { POOL.close() }).await;
     }
+    Ok(())
+}
+
+/// Says in the log why the function cannot begin: what `main` returns is shown to nobody who searches
+/// it.
+fn say(error: &ConfigError) {
+    tracing::error!("{error}");
 }
 
 /// One thread where one invocation runs at a time: a second one would only be waited for. More

@@ -146,9 +146,7 @@ impl Pool {
             config.connection_limit,
             config.concurrency,
         );
-        for warning in &config.url.warnings {
-            tracing::warn!("{warning}");
-        }
+        config.url.log_warnings();
         for lowered in &limit.lowered {
             tracing::warn!(
                 source = lowered.source,

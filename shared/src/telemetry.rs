@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock,
-    config::{self, Function},
+    config::{self, ConfigError, Function},
     metrics::{Emitter, Measured},
     pool::{Spent, Statistics},
 };
@@ -47,12 +47,12 @@ pub(crate) struct Outcome<'a> {
 }
 
 impl Telemetry {
-    pub(crate) fn new(function: &Arc<Function>) -> Self {
-        Self {
+    pub(crate) fn new(function: &Arc<Function>) -> Result<Self, ConfigError> {
+        Ok(Self {
             function: Arc::clone(function),
-            metrics: config::Metrics::from_env().map(Emitter::of_invocations),
+            metrics: config::Metrics::from_env()?.map(Emitter::of_invocations),
             cold: AtomicBool::new(true),
-        }
+        })
     }
 
     /// One begins.

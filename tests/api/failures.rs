@@ -152,15 +152,24 @@ async fn a_wrong_configuration_is_500_misconfigured_and_named_in_the_log() {
 
 #[tokio::test]
 async fn warnings_about_the_url_are_in_the_log_once() {
-    let clinic = Clinic::open_with("?target_session_attrs=any", |fleet| fleet).await;
+    let database = Database::builder().start().await.unwrap();
+    let unknown = "?target_session_attrs=any";
+    let url = database.application_url() + unknown;
+    let clinic = Clinic::open_on(database, unknown, |fleet| {
+        fleet.function_variable("migrate", "DATABASE_URL", url)
+    })
+    .await;
     for _ in 0..3 {
         assert_eq!(clinic.get("/api/doctors").await.status, 200);
     }
-    let said = clinic.logged(
-        "doctors",
-        "DATABASE_URL: the parameter target_session_attrs is not known and has no effect",
-    );
-    assert_eq!(said.len(), 1);
+    // Also where no pool is made.
+    for function in ["doctors", "migrate"] {
+        let said = clinic.logged(
+            function,
+            "DATABASE_URL: the parameter target_session_attrs is not known and has no effect",
+        );
+        assert_eq!(said.len(), 1, "{function}");
+    }
     clinic.close().await;
 }
 

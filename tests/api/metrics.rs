@@ -114,6 +114,20 @@ async fn a_transient_session_that_is_given_back_is_counted() {
     clinic.close().await;
 }
 
+/// A switch that is misspelt must not silently mean the default.
+#[tokio::test]
+async fn a_switch_is_on_or_off_and_nothing_else() {
+    for (name, wrong) in [("METRICS", "Off"), ("GRACEFUL_SHUTDOWN", "false")] {
+        let clinic =
+            Clinic::open_with("", |fleet| fleet.function_variable("doctors", name, wrong)).await;
+        assert_eq!(clinic.get(DOCTORS).await.status, 500);
+        let says = format!("{name}={wrong} cannot be used; accepted is on or off");
+        assert!(!clinic.logged("doctors", &says).is_empty(), "{says}");
+        assert_eq!(clinic.get("/api/live").await.status, 200);
+        clinic.close().await;
+    }
+}
+
 #[tokio::test]
 async fn metrics_can_be_switched_off() {
     let clinic = Clinic::open_with("", |fleet| {

@@ -20,7 +20,7 @@ async fn handler(_: Invocation) -> Result<Value, Error> {
     let role = config::application_role();
     let sample = sessions::look_once(&url, role.as_deref()).await?;
     sample.log();
-    if let Some(config) = Metrics::from_env() {
+    if let Some(config) = Metrics::from_env()? {
         metrics::emit_sessions(config, &sample);
     }
     serde_json::to_value(sample).map_err(|error| Error::Unexpected(error.into()))

@@ -5,24 +5,28 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{ConfigError, seconds, variable};
+use super::{ConfigError, seconds, switched, variable};
 use crate::database_url::{DatabaseUrl, UrlError};
 
 /// The variables of one role.
 #[derive(Debug)]
 pub(crate) struct Variables {
     /// The whole URL; beside a secret or a parameter, what those leave out.
-    url: &'static str,
+    pub(crate) url: &'static str,
     /// A secret of Secrets Manager: name or ARN.
-    secret: &'static str,
+    pub(crate) secret: &'static str,
     /// A parameter of Systems Manager's Parameter Store: name or ARN.
-    parameter: &'static str,
+    pub(crate) parameter: &'static str,
     /// `on`: RDS IAM authentication.
-    iam: &'static str,
+    pub(crate) iam: &'static str,
 }
 
+/// All roles: whoever has a variable of one of them leads to a database.
+#[cfg(feature = "headroom")]
+pub(crate) const ROLES: [Variables; 3] = [APPLICATION, OWNER, MONITOR];
+
 /// The role that the functions log in as.
-const APPLICATION: Variables = Variables {
+pub(crate) const APPLICATION: Variables = Variables {
     url: "DATABASE_URL",
     secret: "DATABASE_SECRET_ARN",
     parameter: "DATABASE_PARAMETER",
@@ -104,7 +108,7 @@ impl Source {
         let url = variable(names.url).map(SecretString::from);
         let secret = variable(names.secret);
         let parameter = variable(names.parameter);
-        let iam = switched_on(names.iam)?;
+        let iam = switched(names.iam, false)?;
         let contradiction = |one, other, why| Err(ConfigError::Contradiction { one, other, why });
         let (name, store, id) = match (secret, parameter) {
             (Some(_), Some(_)) => {
@@ -192,33 +196,22 @@ pub(crate) fn parse(
     variable: &'static str,
     place: &str,
 ) -> Result<DatabaseUrl, ConfigError> {
-    let url = DatabaseUrl::parse(text).map_err(|error| in_place(&error, place))?;
+    let url = DatabaseUrl::parse(text).map_err(|error| in_place(error, place))?;
     Ok(DatabaseUrl { variable, ..url })
 }
 
-fn in_place(error: &UrlError, place: &str) -> ConfigError {
-    ConfigError::Url(error.to_string().replace(APPLICATION.url, place))
+fn in_place(why: UrlError, place: &str) -> ConfigError {
+    ConfigError::Url {
+        place: place.to_owned(),
+        why,
+    }
 }
 
 fn base(name: &'static str, text: &SecretString) -> Result<Url, ConfigError> {
     let url = Url::parse(text.expose_secret())
-        .map_err(|error| in_place(&UrlError::Unparsable(error), name))?;
+        .map_err(|error| in_place(UrlError::Unparsable(error), name))?;
     match url.scheme() {
         "postgres" | "postgresql" => Ok(url),
-        _ => Err(in_place(&UrlError::Scheme, name)),
-    }
-}
-
-/// Whether a variable says `on`.
-fn switched_on(name: &'static str) -> Result<bool, ConfigError> {
-    match variable(name) {
-        None => Ok(false),
-        Some(value) if value == "on" => Ok(true),
-        Some(value) if value == "off" => Ok(false),
-        Some(value) => Err(ConfigError::Value {
-            name,
-            value,
-            accepted: "on or off".to_owned(),
-        }),
+        _ => Err(in_place(UrlError::Scheme, name)),
     }
 }

@@ -170,19 +170,25 @@ fn strict_means_verify_full() {
 
 #[test]
 fn sslcert_is_the_servers_authority_as_in_prisma() {
-    let root = |query| parse(query).tls.root_certificate;
+    let root = |query| {
+        let root = parse(query).tls.root_certificate;
+        root.map(|root| (root.parameter, root.path))
+    };
     assert_eq!(
         root("sslcert=/ca.pem&sslmode=verify-ca"),
-        Some(PathBuf::from("/ca.pem"))
+        Some(("sslcert", PathBuf::from("/ca.pem")))
     );
     assert_eq!(
         root("sslrootcert=/ca.pem&sslmode=verify-ca"),
-        Some(PathBuf::from("/ca.pem"))
+        Some(("sslrootcert", PathBuf::from("/ca.pem")))
     );
     refuse("sslcert=/a.pem&sslrootcert=/b.pem");
     assert_eq!(
         parse("sslcert=/ca.pem&sslmode=require").warnings,
-        [Warning::UnusedRootCertificate { mode: "require" }]
+        [Warning::UnusedRootCertificate {
+            name: "sslcert",
+            mode: "require"
+        }]
     );
 }
 

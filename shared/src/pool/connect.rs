@@ -82,8 +82,13 @@ impl Connector {
         let url = &config.url;
         for (name, _) in &url.options {
             if let Some((_, instead)) = OWN_SETTINGS.iter().find(|(own, _)| own == name) {
-                let name = name.clone();
-                return Err(ConfigError::OwnSetting { name, instead }.into());
+                let (variable, name) = (url.variable, name.clone());
+                let error = ConfigError::OwnSetting {
+                    variable,
+                    name,
+                    instead,
+                };
+                return Err(error.into());
             }
         }
         let search_path = quote_identifier(&url.schema);
@@ -328,8 +333,11 @@ impl Connector {
 /// As for any connection; see [`Error`].
 pub async fn connect_for_maintenance(url: &DatabaseUrl) -> Result<PgConnection, Error> {
     if url.pgbouncer {
-        let work = "work on the whole database";
-        return Err(ConfigError::Pooler { work }.into());
+        let error = ConfigError::Pooler {
+            variable: url.variable,
+            work: "work on the whole database",
+        };
+        return Err(error.into());
     }
     let options = options(url)?.application_name("headroom/maintenance");
     let options = with_settings(options, &[("search_path", quote_identifier(&url.schema))]);
@@ -345,8 +353,11 @@ pub async fn connect_for_maintenance(url: &DatabaseUrl) -> Result<PgConnection, 
 /// As for any connection; see [`Error`].
 pub(crate) async fn connect_for_watching(url: &DatabaseUrl) -> Result<PgConnection, Error> {
     if url.pgbouncer {
-        let work = "a look at the server's sessions";
-        return Err(ConfigError::Pooler { work }.into());
+        let error = ConfigError::Pooler {
+            variable: url.variable,
+            work: "a look at the server's sessions",
+        };
+        return Err(error.into());
     }
     let options = options(url)?.application_name("headroom/monitor");
     let limit = [("statement_timeout", WATCHING_PATIENCE.as_millis())];
@@ -390,14 +401,14 @@ fn options(url: &DatabaseUrl) -> Result<PgConnectOptions, ConfigError> {
         // since PostgreSQL 12.
         .extra_float_digits(None);
     let root = match &url.tls.root_certificate {
-        Some(path) => read("sslcert", path)?,
+        Some(root) => read(url, root.parameter, &root.path)?,
         None => Vec::new(),
     };
     let options = options.ssl_root_cert_from_pem(root);
     Ok(match &url.tls.client_certificate {
         Some((certificate, key)) => options
-            .ssl_client_cert_from_pem(read("sslclientcert", certificate)?)
-            .ssl_client_key_from_pem(read("sslclientkey", key)?),
+            .ssl_client_cert_from_pem(read(url, "sslclientcert", certificate)?)
+            .ssl_client_key_from_pem(read(url, "sslclientkey", key)?),
         None => options,
     })
 }
@@ -421,8 +432,9 @@ fn log_in(
 }
 
 /// A PEM file, read once, when the pool is made, so that a missing one is said clearly.
-fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+fn read(url: &DatabaseUrl, name: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
     let unreadable = |source| ConfigError::File {
+        variable: url.variable,
         name,
         path: path.display().to_string(),
         source,

@@ -17,5 +17,5 @@ pub(crate) fn read(text: &str, runtime: &Runtime) -> Result<DatabaseUrl, Box<dyn
         return Ok(url.map_err(|error| error.explanation())?);
     }
     let url = DatabaseUrl::parse(text);
-    Ok(url.map_err(|error| error.to_string().replace("DATABASE_URL", "--database-url"))?)
+    Ok(url.map_err(|error| format!("--database-url: {error}"))?)
 }
