@@ -6,8 +6,9 @@ mod screen;
 use std::{
     error::Error,
     fs::{File, OpenOptions},
+    future::pending,
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -36,7 +37,7 @@ application's, and straight to the server. Each look is one connection, closed a
 On a terminal: q, Esc or Ctrl-C ends it. Without one, each look is printed, and with --record it
 is quiet: that can run for days.
 
-Exit status: 0 it looked, 2 it could not, or the command line is wrong.
+Exit status: 0 it looked, 2 no look succeeded or none could be kept, or the command line is wrong.
 
 Examples:
   DATABASE_URL=postgresql://monitor:…@host/clinic headroom watch --database-url
@@ -75,14 +76,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Box<dyn Error>> {
     let runtime = url::runtime()?;
     let url = url::read(&arguments.database_url, &runtime)?;
     let mut recording = match &arguments.record {
-        Some(path) => Some(open(path)?),
+        Some(path) => Some(Recording::open(path)?),
         None => None,
     };
     let text = if arguments.once {
-        let sample = runtime.block_on(look(&url, arguments, &mut recording))?;
+        let sample = runtime.block_on(look(&url, arguments))?;
+        record(&mut recording, &sample)?;
         render::render(&sample, arguments.format)?
     } else {
-        runtime.block_on(keep_looking(&url, arguments, &mut recording))?;
+        runtime.block_on(keep_looking(&url, arguments, recording))?;
         String::new()
     };
     Ok(Answer {
@@ -91,9 +93,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Box<dyn Error>> {
     })
 }
 
-fn open(path: &PathBuf) -> Result<File, String> {
-    let file = OpenOptions::new().create(true).append(true).open(path);
-    file.map_err(|error| format!("--record {}: {error}", path.display()))
+/// Where looks are kept, a line of JSON each.
+struct Recording<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Recording<'a> {
+    fn open(path: &'a Path) -> Result<Self, String> {
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.map_err(|error| format!("--record {}: {error}", path.display()))?;
+        Ok(Self { path, file })
+    }
+}
+
+/// Whoever records for days must hear that nothing is kept, and not find it out afterwards.
+fn record(recording: &mut Option<Recording<'_>>, sample: &Sample) -> Result<(), Box<dyn Error>> {
+    if let Some(Recording { path, file }) = recording {
+        let line = serde_json::to_string(sample)? + "\n";
+        file.write_all(line.as_bytes())
+            .map_err(|error| format!("--record {}: {error}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Where the looks go.
@@ -104,10 +125,40 @@ enum Output {
     Quiet,
 }
 
+impl Output {
+    fn show(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            Self::Screen(screen) => screen.draw(text),
+            Self::Lines => write!(anstream::stdout(), "{text}"),
+            Self::Quiet => Ok(()),
+        }
+    }
+
+    /// A look failed, and others follow.
+    fn complain(&mut self, error: &str) -> io::Result<()> {
+        match self {
+            Self::Screen(screen) => screen.draw(&format!("{error}\n")),
+            Self::Lines | Self::Quiet => writeln!(anstream::stderr(), "headroom: {error}"),
+        }
+    }
+
+    /// Waits until somebody at the keyboard wants it to end.
+    async fn quit(&mut self) -> io::Result<()> {
+        match self {
+            Self::Screen(screen) => screen.quit().await,
+            Self::Lines | Self::Quiet => pending().await,
+        }
+    }
+}
+
+/// Looks until it is ended, by a signal, a key or its count.
+///
+/// # Errors
+/// Where no look succeeded, or one could not be kept.
 async fn keep_looking(
     url: &DatabaseUrl,
     arguments: &Arguments,
-    recording: &mut Option<File>,
+    mut recording: Option<Recording<'_>>,
 ) -> Result<(), Box<dyn Error>> {
     let live = io::stdout().is_terminal() && io::stdin().is_terminal();
     let mut output = match &recording {
@@ -117,81 +168,55 @@ async fn keep_looking(
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    if live {
+        output.show(&format!("looking at {}:{} …\n", url.host, url.port))?;
+    }
     let mut looks = 0;
+    let mut nothing_seen = Some("it was ended before the first look was over".to_owned());
     loop {
         let next = Instant::now() + Duration::from_secs(arguments.interval);
-        let round = async {
-            let sample = look(url, arguments, recording).await;
-            match &sample {
-                Ok(_) => {}
-                // Whoever watches wants to see it end; whoever records wants no gap to end it.
-                Err(error) if looks > 0 || !matches!(output, Output::Lines) => {
-                    if !live {
-                        eprintln!("headroom: {error}");
-                    }
-                }
-                Err(error) => return Err(Box::<dyn Error>::from(error.clone())),
-            }
-            show(&sample, arguments, &mut output)?;
-            looks += 1;
-            if arguments.count.is_some_and(|count| looks >= count) {
-                return Ok(true);
-            }
-            match &mut output {
-                Output::Screen(screen) => select! {
-                    () = sleep_until(next) => Ok(false),
-                    ended = screen.quit() => Ok(ended?),
-                },
-                Output::Lines | Output::Quiet => {
-                    sleep_until(next).await;
-                    Ok(false)
-                }
-            }
+        // A look at a server that does not answer takes a while, and nobody should have to wait.
+        let sample = select! {
+            sample = look(url, arguments) => sample,
+            ended = output.quit() => { ended?; break }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
         };
-        let ended = select! {
-            ended = round => ended?,
-            _ = terminate.recv() => true,
-            _ = interrupt.recv() => true,
-        };
-        if ended {
-            return Ok(());
+        match sample {
+            Ok(sample) => {
+                nothing_seen = None;
+                record(&mut recording, &sample)?;
+                output.show(&render::render(&sample, arguments.format)?)?;
+            }
+            // Whoever watches wants to see it end; whoever records wants no gap to end it.
+            Err(error) if looks == 0 && matches!(output, Output::Lines) => return Err(error.into()),
+            Err(error) => {
+                output.complain(&error)?;
+                nothing_seen = nothing_seen.map(|_| error);
+            }
         }
+        looks += 1;
+        if arguments.count.is_some_and(|count| looks >= count) {
+            break;
+        }
+        select! {
+            () = sleep_until(next) => {}
+            ended = output.quit() => { ended?; break }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    match nothing_seen {
+        None => Ok(()),
+        Some(why) => Err(format!("no look succeeded: {why}").into()),
     }
 }
 
-/// One look, recorded where that is asked for.
-async fn look(
-    url: &DatabaseUrl,
-    arguments: &Arguments,
-    recording: &mut Option<File>,
-) -> Result<Sample, String> {
+async fn look(url: &DatabaseUrl, arguments: &Arguments) -> Result<Sample, String> {
     let sample = sessions::look_once(url, arguments.role.as_deref()).await;
-    let sample = sample.map_err(|error| {
+    sample.map_err(|error| {
         error
             .explanation()
             .replace("DATABASE_APPLICATION_ROLE is not set; ", "give --role; ")
-    })?;
-    if let (Some(file), Some(path)) = (recording, &arguments.record) {
-        let line = serde_json::to_string(&sample).map_err(|error| error.to_string())? + "\n";
-        file.write_all(line.as_bytes())
-            .map_err(|error| format!("--record {}: {error}", path.display()))?;
-    }
-    Ok(sample)
-}
-
-fn show(
-    sample: &Result<Sample, String>,
-    arguments: &Arguments,
-    output: &mut Output,
-) -> Result<(), Box<dyn Error>> {
-    let text = match sample {
-        Ok(sample) => render::render(sample, arguments.format)?,
-        Err(error) => format!("{error}\n"),
-    };
-    match output {
-        Output::Screen(screen) => screen.draw(&text)?,
-        Output::Lines if sample.is_ok() => write!(anstream::stdout(), "{text}")?,
-        Output::Lines | Output::Quiet => {}
-    }
-    Ok(())
+    })
 }
