@@ -17,71 +17,68 @@ pub(crate) enum SamconfigError {
     /// It is not TOML. The message of the parser would show the line, and a password in it.
     #[error("{path} is not TOML: {message}")]
     Toml { path: String, message: String },
-    /// It has no such environment.
-    #[error("{path} has no environment `{environment}`; it has: {there_are}")]
-    Environment {
+    /// It has no such stage.
+    #[error("{path} has no stage `{stage}`; it has: {there_are}")]
+    Stage {
         path: String,
-        environment: String,
+        stage: String,
         there_are: String,
     },
     /// The parameters are not written as `sam` reads them.
     #[error(
-        "{path}: parameter_overrides of `{environment}` must be \"NAME=VALUE NAME=VALUE\" or a list of \"NAME=VALUE\""
+        "{path}: parameter_overrides of `{stage}` must be \"NAME=VALUE NAME=VALUE\" or a list of \"NAME=VALUE\""
     )]
-    Overrides { path: String, environment: String },
+    Overrides { path: String, stage: String },
 }
 
-/// The parameters of one environment, with the region and the stack's name where the file has
+/// The parameters of one stage, with the region and the stack's name where the file has
 /// them.
-pub(crate) fn read(path: &Path, environment: &str) -> Result<Parameters, SamconfigError> {
+pub(crate) fn read(path: &Path, stage: &str) -> Result<Parameters, SamconfigError> {
     let shown = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|source| SamconfigError::File {
         path: shown.clone(),
         source,
     })?;
-    parse(&text, &shown, environment)
+    parse(&text, &shown, stage)
 }
 
-fn parse(text: &str, path: &str, environment: &str) -> Result<Parameters, SamconfigError> {
+fn parse(text: &str, path: &str, stage: &str) -> Result<Parameters, SamconfigError> {
     let file: Table = text
         .parse()
         .map_err(|error: toml::de::Error| SamconfigError::Toml {
             path: path.to_owned(),
             message: error.message().to_owned(),
         })?;
-    let Some(chosen) = file.get(environment).and_then(Value::as_table) else {
-        let environments: Vec<&str> = file
+    let Some(chosen) = file.get(stage).and_then(Value::as_table) else {
+        let stages: Vec<&str> = file
             .iter()
             .filter(|(_, value)| value.is_table())
             .map(|(name, _)| name.as_str())
             .collect();
-        return Err(SamconfigError::Environment {
+        return Err(SamconfigError::Stage {
             path: path.to_owned(),
-            environment: environment.to_owned(),
-            there_are: environments.join(", "),
+            stage: stage.to_owned(),
+            there_are: stages.join(", "),
         });
     };
+    // As SAM reads them: what is said for the command takes the place of what is said for all
+    // commands, each key as a whole.
+    let said = |key: &str| {
+        let mut commands = ["deploy", "global"].into_iter();
+        commands.find_map(|command| chosen.get(command)?.get("parameters")?.get(key))
+    };
     let mut parameters = Parameters::new();
-    // What is said for the command wins over what is said for all commands.
-    for command in ["global", "deploy"] {
-        let Some(said) = chosen
-            .get(command)
-            .and_then(|command| command.get("parameters"))
-        else {
-            continue;
-        };
-        for (key, pseudo) in [("region", "AWS::Region"), ("stack_name", "AWS::StackName")] {
-            if let Some(value) = said.get(key).and_then(Value::as_str) {
-                parameters.insert(pseudo.to_owned(), value.to_owned());
-            }
+    for (key, pseudo) in [("region", "AWS::Region"), ("stack_name", "AWS::StackName")] {
+        if let Some(value) = said(key).and_then(Value::as_str) {
+            parameters.insert(pseudo.to_owned(), value.to_owned());
         }
-        if let Some(overrides) = said.get("parameter_overrides") {
-            let overrides = pairs(overrides).ok_or_else(|| SamconfigError::Overrides {
-                path: path.to_owned(),
-                environment: environment.to_owned(),
-            })?;
-            parameters.extend(overrides);
-        }
+    }
+    if let Some(overrides) = said("parameter_overrides") {
+        let overrides = pairs(overrides).ok_or_else(|| SamconfigError::Overrides {
+            path: path.to_owned(),
+            stage: stage.to_owned(),
+        })?;
+        parameters.extend(overrides);
     }
     Ok(parameters)
 }
@@ -141,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_commands_own_win_and_region_and_name_are_known() {
+    fn each_key_of_the_command_replaces_that_of_all_commands() {
         let text = "
             version = 0.1
             [prod.global.parameters]
@@ -154,7 +151,6 @@ mod tests {
         let expected = parameters(&[
             ("AWS::Region", "eu-central-1"),
             ("AWS::StackName", "clinic"),
-            ("Least", "1"),
             ("Most", "2"),
         ]);
         assert_eq!(read(text).unwrap(), expected);
