@@ -37,6 +37,16 @@ pub struct Deployed {
     pub shared_environments: bool,
 }
 
+/// A function that uses the database and that nothing can be said about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Skipped {
+    /// Its logical id.
+    pub function: String,
+    /// Why not.
+    pub why: String,
+}
+
 /// What to do with one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,7 +102,10 @@ pub struct Recommendation {
 pub struct Advice {
     /// One for each function that uses the database.
     pub functions: Vec<Recommendation>,
-    /// The most sessions that the database granted; none where nobody saw.
+    /// Those of which the limits are not known, or that have none.
+    pub skipped: Vec<Skipped>,
+    /// The most sessions that the database granted, without those of other clients; none where
+    /// nobody saw.
     pub ceiling: Option<u32>,
     /// The most that were in use, of all functions.
     pub peak: u32,
@@ -111,36 +124,57 @@ impl Advice {
         functions.any(|advice| matches!(advice.action, Action::Raise | Action::Lower))
     }
 
-    /// Whether too little was seen of some function.
+    /// Whether too little is known of some function, or there is none.
     pub fn incomplete(&self) -> bool {
         let mut functions = self.functions.iter();
-        functions.any(|advice| advice.action == Action::CannotTell)
+        self.functions.is_empty()
+            || !self.skipped.is_empty()
+            || functions.any(|advice| advice.action == Action::CannotTell)
     }
 }
 
-/// Compares what was seen with what is deployed. Below `looks` looks at a function nothing is said
-/// about it.
-pub fn advise(
-    deployed: &[Deployed],
-    functions: &[Function],
-    observed: &Observed,
-    looks: usize,
-) -> Advice {
-    let by_id = observed.by_function(functions);
-    let nothing = Seen::default();
-    let mut advised: Vec<Recommendation> = deployed
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The functions whose limits are known.
+    pub deployed: &'a [Deployed],
+    /// Those that use the database and whose limits are not.
+    pub skipped: &'a [Skipped],
+    /// All of the template's, by whose names others are known.
+    pub functions: &'a [Function],
+    /// What was seen.
+    pub observed: &'a Observed,
+    /// Looks below which nothing is said about a function.
+    pub looks: usize,
+    /// Sessions of everybody who is not one of the functions.
+    pub other_clients: u32,
+}
+
+/// Compares what was seen with what is deployed.
+pub fn advise(question: &Question<'_>) -> Advice {
+    let observed = question.observed;
+    let by_id = observed.by_function(question.functions);
+    let mut advised: Vec<Recommendation> = question
+        .deployed
         .iter()
         .map(|deployed| {
-            let seen = by_id.seen.get(&deployed.demand.function);
-            recommend(
-                deployed,
-                seen.unwrap_or(&nothing),
-                observed.looks.len(),
-                looks,
-            )
+            let function = &deployed.demand.function;
+            match by_id.seen.get(function) {
+                Some(seen) => recommend(deployed, seen, observed.looks.len(), question.looks),
+                None => {
+                    let nothing = Seen::default();
+                    let unseen =
+                        recommend(deployed, &nothing, observed.looks.len(), question.looks);
+                    unrecognised(unseen, &by_id.unknown)
+                }
+            }
         })
         .collect();
-    let ceiling = observed.looks.iter().map(|look| look.ceiling).min();
+    let ceiling = |look: &Look| {
+        let left = look.slots.saturating_sub(question.other_clients);
+        look.ceiling.min(left)
+    };
+    let ceiling = observed.looks.iter().map(ceiling).min();
     if let Some(ceiling) = ceiling {
         fit(&mut advised, ceiling.into());
     }
@@ -149,10 +183,25 @@ pub fn advise(
         budget: advised.iter().map(|advice| advice.connections).sum(),
         advised_budget: advised.iter().map(advised_connections).sum(),
         functions: advised,
+        skipped: question.skipped.to_vec(),
         ceiling,
         peak: all.into_iter().max().unwrap_or_default(),
         unknown: by_id.unknown,
     }
+}
+
+/// A function that no look saw, among names that are nobody's, may be one of them.
+fn unrecognised(mut advice: Recommendation, unknown: &[String]) -> Recommendation {
+    if !unknown.is_empty() && advice.action != Action::CannotTell {
+        advice.action = Action::CannotTell;
+        advice.advised_environments = advice.demand.environments;
+        advice.advised_connection_limit = advice.demand.connection_limit;
+        advice.why =
+            "nothing was seen by its name, and it may be one of those that are not in the \
+                      template"
+                .to_owned();
+    }
+    advice
 }
 
 fn advised_connections(advice: &Recommendation) -> u64 {

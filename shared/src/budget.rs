@@ -26,7 +26,7 @@ pub mod plan;
 #[cfg(feature = "headroom")]
 pub mod provider;
 #[cfg(feature = "headroom")]
-mod settings;
+pub mod settings;
 #[cfg(feature = "headroom")]
 pub mod time_limits;
 

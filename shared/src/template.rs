@@ -7,8 +7,10 @@
 //! nobody else. Everything but [`read`] is pure.
 
 mod http_api;
+mod merge;
 mod reader;
 mod resolve;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use saphyr::{LoadableYamlNode, Yaml};
 pub use self::http_api::{Cors, HttpApi, Protection};
 use self::reader::{FunctionKind, Reader};
 use self::resolve::Scope;
+pub use self::unread::Unread;
 
 /// The deepest column in which a line may begin. Each level of a block is at least one column, the
 /// parser follows them by recursion, and a stack ends: a text that is no template must not end the
@@ -39,18 +42,8 @@ pub struct Template {
     pub http_api: Result<HttpApi, Unusable>,
     /// The names under `Parameters`.
     pub parameters: Vec<String>,
-    /// What may make further functions and is not read, such as `Fn::ForEach::Routes` or a nested
-    /// application.
+    /// What may make further functions and is not read.
     pub unread: Vec<Unread>,
-}
-
-/// What may make functions that this reader does not see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unread {
-    /// A loop or a macro among the resources, by its key.
-    Generated(String),
-    /// Another stack with a template of its own, by its logical id.
-    Nested(String),
 }
 
 /// One function. What is not understood stays an error in its place.
@@ -58,6 +51,8 @@ pub enum Unread {
 pub struct Function {
     /// The resource's key in `Resources`.
     pub logical_id: String,
+    /// `FunctionName`; none where CloudFormation makes one up.
+    pub name: Result<Option<String>, Unusable>,
     /// Whether it is deployed for certain: an error where its `Condition` is not known here.
     pub deployed: Result<(), Unusable>,
     /// `Metadata.BuildProperties.Binary`: the name of the executable, and of the function.
@@ -65,18 +60,31 @@ pub struct Function {
     /// `ReservedConcurrentExecutions`: most invocations in flight, over all versions. None when
     /// the function draws on the account's unreserved concurrency.
     pub reserved_concurrency: Result<Option<u32>, Unusable>,
+    /// Where that stands, if it is `!FindInMap`.
+    pub reserved_in: Option<Mapped>,
     /// `Timeout`: how long one invocation may take; 1 s to 900 s, 3 s when not given.
     pub timeout: Result<Duration, Unusable>,
     /// `MemorySize` in MB; 128 to 32768, 128 when not given.
     pub memory_mb: Result<u32, Unusable>,
     /// `Environment.Variables`.
-    pub variables: BTreeMap<String, Variable>,
+    pub variables: Result<BTreeMap<String, Variable>, Unusable>,
     /// The `HttpApi` events.
     pub routes: Result<Vec<Route>, Unusable>,
     /// Whether a client waits behind API Gateway: an `HttpApi` or `Api` event.
-    pub behind_gateway: bool,
+    pub behind_gateway: Result<bool, Unusable>,
     /// Where it runs on Lambda Managed Instances (`CapacityProviderConfig`).
     pub managed: Option<Managed>,
+}
+
+/// A place among the template's `Mappings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// The mapping's name.
+    pub mapping: String,
+    /// The line's key, such as a server's size.
+    pub line: String,
+    /// The value's key within the line.
+    pub key: String,
 }
 
 /// How a function runs on Lambda Managed Instances.
@@ -134,6 +142,9 @@ pub enum TemplateError {
     /// The text is YAML, but not one document with `Resources`.
     #[error("the template must be one YAML document with a mapping `Resources`")]
     NotATemplate,
+    /// YAML's merge key beside something that has no keys.
+    #[error("a merge key << must be followed by a mapping or a list of mappings")]
+    Merge,
     /// A property that is needed holds something that cannot be used.
     #[error(transparent)]
     Property(#[from] Unusable),
@@ -172,9 +183,10 @@ pub fn parse(text: &str, parameters: &Parameters) -> Result<Template, TemplateEr
         return Err(TemplateError::TooDeep);
     }
     let documents = Yaml::load_from_str(text)?;
-    let [document] = documents.as_slice() else {
+    let [document] = &documents[..] else {
         return Err(TemplateError::NotATemplate);
     };
+    let document = &merge::flatten(document.clone())?;
     let resources = lookup(document, &["Resources"])
         .and_then(Yaml::as_mapping)
         .ok_or(TemplateError::NotATemplate)?;
@@ -182,32 +194,20 @@ pub fn parse(text: &str, parameters: &Parameters) -> Result<Template, TemplateEr
     let globals = lookup(document, &["Globals", "Function"]);
 
     let mut functions = Vec::new();
-    let mut unread = Vec::new();
+    let mut unread = unread::of_document(document);
     for (key, resource) in resources {
         let Some(logical_id) = key.as_str() else {
             continue;
         };
-        if logical_id.starts_with("Fn::") {
-            unread.push(Unread::Generated(logical_id.to_owned()));
-            continue;
-        }
         let (kind, globals) = match lookup(resource, &["Type"]).and_then(Yaml::as_str) {
             Some("AWS::Serverless::Function") => (FunctionKind::Serverless, globals),
             Some("AWS::Lambda::Function") => (FunctionKind::Lambda, None),
-            Some("AWS::Serverless::Application" | "AWS::CloudFormation::Stack") => {
-                unread.push(Unread::Nested(logical_id.to_owned()));
+            _ => {
+                unread.extend(unread::of_resource(logical_id, resource, &scope));
                 continue;
             }
-            _ => continue,
         };
-        let reader = Reader {
-            logical_id,
-            resource,
-            globals,
-            kind,
-            scope: &scope,
-        };
-        functions.extend(reader.function());
+        functions.extend(Reader::new(logical_id, resource, globals, kind, &scope).function());
     }
     let declared = lookup(document, &["Parameters"]).and_then(Yaml::as_mapping);
     let names = declared.into_iter().flatten();

@@ -119,6 +119,72 @@ async fn recordings_of_a_fleet_become_advice() {
     clinic.close().await;
 }
 
+/// What nothing can be said about is named, and is no "keep".
+#[test]
+fn what_is_not_known_is_no_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = folder.path().join("samples.jsonl");
+    let group = |function: &str, sessions: u32| {
+        serde_json::json!({ "function": function, "version": "1", "sessions": sessions, "active": 0,
+            "idleInTransaction": 0, "retained": 0, "transient": 0 })
+    };
+    let sample = serde_json::json!({ "at": "2026-01-01T00:00:00Z", "role": "application", "limit": 90,
+        "maxConnections": 100, "reserved": 3, "serverSessions": 9, "sessions": 9, "blocked": 0,
+        "functions": [group("own-Shared-x", 8), group("clinic-visits", 1)], "waits": [] });
+    fs::write(&samples, format!("{sample}\n").repeat(60)).unwrap();
+    let advise = |resources: &str, more: &[&str]| {
+        let template = folder.path().join("template.yaml");
+        let globals = "Globals: { Function: { ReservedConcurrentExecutions: 20, Environment: { Variables: \
+                       { DATABASE_URL: 'postgresql://u@h/d?connection_limit=2' } } } }";
+        fs::write(&template, format!("{globals}\nResources:\n{resources}")).unwrap();
+        let arguments = ["--format", "json", "--from", samples.to_str().unwrap()];
+        let (status, text) = run(advise(&template, &arguments).args(more));
+        (
+            status,
+            serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text)),
+        )
+    };
+    // Its own URL says how many sessions an environment shares, and what has a name is known by it.
+    let shared = "  Shared: { Type: AWS::Serverless::Function, Properties: { \
+                  CapacityProviderConfig: { PerExecutionEnvironmentMaxConcurrency: 16 }, \
+                  FunctionScalingConfig: { MaxExecutionEnvironments: 5 } } }\n";
+    let visits = "  Visits: { Type: AWS::Serverless::Function, Properties: { \
+                  FunctionName: clinic-visits, ReservedConcurrentExecutions: 1 } }\n";
+    let (status, advice) = advise(&format!("{shared}{visits}"), &[]);
+    assert_eq!(status, 0, "{advice}");
+    assert_eq!(advice["functions"][0]["connectionLimit"], 2);
+    assert_eq!(advice["ceiling"], 90);
+    let (_, advice) = advise(shared, &["--other-clients", "20"]);
+    assert_eq!(advice["ceiling"], 77);
+
+    // Nobody knows whose the second name is, and it may be this function's.
+    let (status, advice) = advise(
+        &format!("{shared}  Others: {{ Type: AWS::Serverless::Function }}\n"),
+        &[],
+    );
+    assert_eq!(status, 2, "{advice}");
+    assert_eq!(advice["functions"][1]["action"], "cannot-tell");
+    assert_eq!(advice["unknown"][0], "clinic-visits");
+
+    let unknown = shared.replace(
+        "MaxExecutionEnvironments: 5",
+        "MaxExecutionEnvironments: !Ref N",
+    );
+    let wrong = "  Wrong: { Type: AWS::Serverless::Function, Properties: { Environment: { Variables: \
+                 { DATABASE_URL: 'postgresql://u@h/d?conection_limit=2' } } } }\n";
+    let (status, advice) = advise(&format!("{unknown}{wrong}{visits}"), &[]);
+    assert_eq!(status, 2, "{advice}");
+    let skipped = advice["skipped"].to_string();
+    assert!(
+        skipped.contains("!Ref N") && skipped.contains("conection_limit"),
+        "{skipped}"
+    );
+
+    let nothing = "  Mail: { Type: AWS::Serverless::Function, Properties: { Environment: { Variables: \
+                   { DATABASE_URL: '' } } } }\n";
+    assert_eq!(advise(nothing, &[]).0, 2);
+}
+
 /// So many minutes ago.
 fn ago(minutes: u64) -> DateTime {
     DateTime::from(clock::now() - Duration::from_secs(60 * minutes))

@@ -136,14 +136,40 @@ fn every_format_says_the_same_and_colours_are_for_terminals() {
 
 #[test]
 fn help_has_examples_and_is_no_failure() {
-    for command in [&["--help"][..], &["check", "--help"], &["plan", "--help"]] {
-        let (status, text) = run(headroom().args(command));
+    for command in ["", "check", "plan", "watch", "advise"] {
+        let words = command.split_whitespace().chain(["--help"]);
+        let (status, text) = run(headroom().args(words));
         assert!(
             status == 0 && text.contains("Examples:\n"),
-            "{command:?}: {text}"
+            "{command}: {text}"
         );
     }
     assert_eq!(run(headroom().arg("chekc")).0, 2);
+}
+
+/// Where a URL does not belong, whoever refuses it does not repeat its password; `run` looks for it.
+#[test]
+fn a_misplaced_url_keeps_its_password() {
+    let url = "postgresql://clinic:hush@db.example.org/clinic?sslmode=require";
+    let equals = format!("--record={url}");
+    for words in [
+        &[url][..],
+        &["watch", url],
+        &["watch", "--database-url", "--interval", url],
+        &["watch", "--database-url", "--once", &equals, url],
+        &["check", "--max-connections", url],
+        &["check", "--rds-class", url],
+        &["check", "--max-connections", "100", "--parameter", url],
+        &["check", "--max-connections", "100", "--template", url],
+    ] {
+        let mut command = headroom();
+        command.args(words);
+        if words[0] == "check" && words.len() < 6 {
+            command.arg("--template").arg(fixture("holds.yaml"));
+        }
+        let (status, text) = run(&mut command);
+        assert_eq!(status, 2, "{words:?}: {text}");
+    }
 }
 
 #[test]
@@ -221,6 +247,85 @@ fn a_plan_is_one_that_the_check_accepts() {
     }
 }
 
+/// Where traffic does not fit, which functions to merge, and whether that is enough.
+#[test]
+fn fifteen_functions_under_a_ceiling_of_ninety() {
+    let folder = tempfile::tempdir().unwrap();
+    let traffic = folder.path().join("traffic.toml");
+    // The busiest first; then fourteen alike.
+    let plan = |busy: u32, quiet: u32| {
+        let function = |number: u32, rate: u32| {
+            format!(
+                "[functions.F{number:02}]\nrequests_per_second = {rate}\nmean_duration_ms = 100\n"
+            )
+        };
+        let quiet: String = (2..=15).map(|number| function(number, quiet)).collect();
+        std::fs::write(&traffic, function(1, busy) + &quiet).unwrap();
+        let mut command = headroom();
+        command.args(["plan", "--ceiling", "90", "--traffic"]);
+        run(command.arg(&traffic))
+    };
+    // 0.4 in flight each, twice that, and one environment for it.
+    let (status, text) = plan(380, 4);
+    assert!(status == 0 && text.contains("budget 90"), "{text}");
+    let (status, text) = plan(400, 4);
+    assert_eq!(status, 1, "{text}");
+    assert!(
+        text.contains("A ceiling of 94 would hold it: 4 more than there is."),
+        "{text}"
+    );
+    assert!(text.contains("As one function, F02, F03"), "{text}");
+    // More of them would save no more.
+    assert!(
+        text.contains("F10, F11 would need 8 sessions in place of 10: still 2 too many."),
+        "{text}"
+    );
+    // 0.1 in flight: five of them as one save the four that are missing.
+    let (status, text) = plan(400, 1);
+    assert!(
+        status == 1
+            && text.contains(
+                "F02, F03, F04, F05, F06 would need 1 sessions in place of 5: that would fit."
+            ),
+        "{text}"
+    );
+}
+
+/// The lines are those that the template has.
+#[test]
+fn a_plan_for_a_template_fills_its_mapping() {
+    let folder = tempfile::tempdir().unwrap();
+    let traffic = folder.path().join("traffic.toml");
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let plan = |function: &str, more: &[&str]| {
+        let text = format!(
+            "[functions.{function}]\nrequests_per_second = 40\nmean_duration_ms = 100\n\
+             [functions.HealthFunction]\nrequests_per_second = 1\nmean_duration_ms = 10\n"
+        );
+        std::fs::write(&traffic, text).unwrap();
+        let mut command = headroom();
+        command.args(["plan", "--ceiling", "90", "--traffic"]);
+        command.arg(&traffic).arg("--template").arg(&template);
+        run(command.args(more))
+    };
+    let (status, text) = plan("DoctorsFunction", &[]);
+    assert_eq!(status, 0, "{text}");
+    let lines = "Mappings:\n  Environments:\n    \"100\":\n      Doctors: 8\n      Health: 1\n";
+    assert!(text.ends_with(lines), "{text}");
+    let (status, text) = plan("DoctorFunctoin", &[]);
+    assert!(
+        status == 2 && text.contains("no function DoctorFunctoin; it has:"),
+        "{text}"
+    );
+    let (status, text) = plan("DoctorsFunction", &["--safety", "0.5"]);
+    assert!(
+        status == 2
+            && text.contains("--safety: a factor must be")
+            && !text.contains("traffic.toml"),
+        "{text}"
+    );
+}
+
 /// The project's own template, on the server that its defaults are made for, and on each that its
 /// shares of the ceiling are made for.
 #[test]
@@ -252,7 +357,10 @@ fn the_projects_own_template_holds() {
         "{text}"
     );
     let (status, text) = check(&[&managed, &["--max-connections", "102"][..]].concat());
-    assert!(status == 1 && text.contains("down by 1 of these"), "{text}");
+    assert!(
+        status == 1 && text.contains("or find 1 more connections"),
+        "{text}"
+    );
 }
 
 /// What `make deploy` would check, for every stage.

@@ -382,7 +382,7 @@ impl Builder {
         if let Some(overrides) = overrides {
             variables.extend(overrides.variables.clone());
         }
-        for (name, variable) in &described.variables {
+        for (name, variable) in described.variables.as_ref().map_err(Clone::clone)? {
             if variables.contains_key(name) {
                 continue;
             }

@@ -13,7 +13,7 @@ use aws_sdk_cloudwatch::{
 };
 
 use super::observed::{Look, Observed};
-use crate::{clock, credentials};
+use crate::{budget::ceiling::SUPERUSER_RESERVED, clock, credentials};
 
 /// How long one request may take, its retries included.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -46,6 +46,7 @@ impl CloudWatchError {
 enum Figure {
     Sessions,
     Ceiling,
+    MaxConnections,
     AcquireWait,
     DatabaseBusy,
     PoolTimeout,
@@ -60,6 +61,7 @@ impl Figure {
         Some(match name {
             "Sessions" => Self::Sessions,
             "Ceiling" => Self::Ceiling,
+            "MaxConnections" => Self::MaxConnections,
             "AcquireWait" => Self::AcquireWait,
             "DatabaseBusy" => Self::DatabaseBusy,
             "PoolTimeout" => Self::PoolTimeout,
@@ -71,7 +73,7 @@ impl Figure {
     fn statistic(self) -> &'static str {
         match self {
             Self::Sessions | Self::AcquireWait | Self::Concurrency => "Maximum",
-            Self::Ceiling => "Minimum",
+            Self::Ceiling | Self::MaxConnections => "Minimum",
             Self::DatabaseBusy | Self::PoolTimeout | Self::ServerErrors | Self::Throttles => "Sum",
         }
     }
@@ -168,7 +170,10 @@ async fn questions(
                 .and_then(Dimension::value)
                 .map(str::to_owned);
             // As a whole there are only the looks; the rest is asked for by function.
-            let of_the_whole = matches!(figure, Figure::Sessions | Figure::Ceiling);
+            let of_the_whole = matches!(
+                figure,
+                Figure::Sessions | Figure::Ceiling | Figure::MaxConnections
+            );
             if function.is_none() && !of_the_whole {
                 continue;
             }
@@ -214,6 +219,7 @@ struct Values {
     observed: Observed,
     sessions: BTreeMap<i64, u32>,
     ceiling: BTreeMap<i64, u32>,
+    max_connections: BTreeMap<i64, u32>,
     by_function: BTreeMap<String, BTreeMap<i64, u32>>,
 }
 
@@ -227,6 +233,7 @@ impl Values {
         let Some(function) = &question.function else {
             match question.figure {
                 Figure::Sessions => self.sessions.insert(time, value as u32),
+                Figure::MaxConnections => self.max_connections.insert(time, value as u32),
                 _ => self.ceiling.insert(time, value as u32),
             };
             return;
@@ -245,14 +252,21 @@ impl Values {
             Figure::ServerErrors => seen.counts.server_errors += count,
             Figure::Throttles => *seen.counts.throttles.get_or_insert(0) += count,
             Figure::Concurrency => seen.concurrency = seen.concurrency.max(Some(value as u32)),
-            Figure::Ceiling => {}
+            Figure::Ceiling | Figure::MaxConnections => {}
         }
     }
 
     fn observed(mut self) -> Observed {
         for (time, sessions) in self.sessions {
-            if let Some(&ceiling) = self.ceiling.get(&time) {
-                self.observed.looks.push(Look { sessions, ceiling });
+            let ceiling = self.ceiling.get(&time);
+            let there_are = self.max_connections.get(&time);
+            if let (Some(&ceiling), Some(there_are)) = (ceiling, there_are) {
+                self.observed.looks.push(Look {
+                    sessions,
+                    ceiling,
+                    // What is reserved is no metric; PostgreSQL's own default.
+                    slots: there_are.saturating_sub(SUPERUSER_RESERVED),
+                });
             }
         }
         for (function, looks) in self.by_function {

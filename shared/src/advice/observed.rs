@@ -26,6 +26,8 @@ pub struct Look {
     pub sessions: u32,
     /// How many there might have been.
     pub ceiling: u32,
+    /// What the server has for everybody who is no superuser.
+    pub slots: u32,
 }
 
 /// What was seen of one function.
@@ -92,6 +94,7 @@ impl Observed {
         self.looks.push(Look {
             sessions: sample.sessions,
             ceiling: sample.ceiling(),
+            slots: sample.max_connections.saturating_sub(sample.reserved),
         });
         let mut by_function = BTreeMap::<&str, u32>::new();
         for group in sample.functions.iter().filter(|g| !g.function.is_empty()) {
@@ -155,25 +158,35 @@ fn invocation(value: &Value) -> Option<&str> {
     value["function_name"].as_str()
 }
 
-/// Which of the template's functions has this name: CloudFormation makes
-/// `<stack>-<logical id>-<random>` of its logical id, and the local fleet uses the executable's
-/// name. A session shows at most some 40 characters of it, a `~` and a checksum; a logical id that
-/// was cut is known by its beginning, where that is long enough and no other has the same.
+/// Which of the template's functions has this name: its `FunctionName`, or what CloudFormation makes
+/// of its logical id where it has none, `<stack>-<logical id>-<random>`; the local fleet uses the
+/// executable's name. A session shows at most some 40 characters of it, a `~` and a checksum; a name
+/// that was cut is known by its beginning, where that is long enough and no other has the same.
 pub fn logical_id<'f>(name: &str, functions: &'f [Function]) -> Option<&'f str> {
     let (shown, cut) = match name.rsplit_once('~') {
         Some((shown, _)) => (shown, true),
         None => (name, false),
     };
+    let begins = |whole: &str, shown: &str| {
+        cut && shown.len() >= LEAST_BEGINNING && whole.starts_with(shown)
+    };
     let is = |function: &&Function| {
         let id = &function.logical_id;
-        name == id
-            || function.binary.as_ref().is_ok_and(|binary| name == binary)
-            || shown.contains(&format!("-{id}-"))
-            || cut
-                && shown.match_indices('-').any(|(at, _)| {
-                    let rest = &shown[at + 1..];
-                    rest.len() >= LEAST_BEGINNING && id.starts_with(rest)
-                })
+        if name == id || function.binary.as_ref().is_ok_and(|binary| name == binary) {
+            return true;
+        }
+        match &function.name {
+            Ok(Some(given)) => name == given || begins(given, shown),
+            Ok(None) => {
+                let parts = shown.match_indices('-');
+                shown.contains(&format!("-{id}-"))
+                    || parts
+                        .into_iter()
+                        .any(|(at, _)| begins(id, &shown[at + 1..]))
+            }
+            // A name that only the deployment knows.
+            Err(_) => false,
+        }
     };
     let mut found = functions.iter().filter(is);
     match (found.next(), found.next()) {

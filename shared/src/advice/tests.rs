@@ -32,6 +32,7 @@ fn looks(sessions: impl Fn(usize) -> u32) -> (Observed, Seen) {
     let look = Look {
         sessions: 1,
         ceiling: 40,
+        slots: 97,
     };
     let observed = Observed {
         looks: vec![look; 100],
@@ -44,12 +45,23 @@ fn looks(sessions: impl Fn(usize) -> u32) -> (Observed, Seen) {
     (observed, seen)
 }
 
+fn ask(deployed: &[Deployed], observed: &Observed) -> Advice {
+    advise(&Question {
+        deployed,
+        skipped: &[],
+        functions: &functions(),
+        observed,
+        looks: LOOKS,
+        other_clients: 7,
+    })
+}
+
 /// What is advised for `doctors`, deployed with these limits.
 fn advice(environments: u32, limit: u32, seen: (Observed, Seen)) -> Recommendation {
     let (mut observed, seen) = seen;
     observed.functions.insert("doctors".to_owned(), seen);
     let deployed = [deployed("DoctorsFunction", environments, limit)];
-    let mut advice = advise(&deployed, &functions(), &observed, LOOKS);
+    let mut advice = ask(&deployed, &observed);
     assert_eq!(advice.unknown, Vec::<String>::new());
     advice.functions.pop().unwrap()
 }
@@ -169,7 +181,7 @@ fn no_raise_goes_beyond_the_ceiling() {
         deployed("HealthFunction", 17, 1),
         deployed("DoctorsFunction", 17, 1),
     ];
-    let advice = advise(&deployed, &functions(), &observed, LOOKS);
+    let advice = ask(&deployed, &observed);
     let [health, doctors] = &advice.functions[..] else {
         panic!("{advice:?}");
     };
@@ -180,6 +192,73 @@ fn no_raise_goes_beyond_the_ceiling() {
     assert!(health.why.contains("no room"), "{}", health.why);
     assert_eq!((advice.ceiling, advice.advised_budget), (Some(40), 39));
     assert!(advice.changes() && !advice.incomplete());
+}
+
+#[test]
+fn other_clients_come_out_of_what_the_role_could_have() {
+    let (mut observed, seen) = looks(|_| 1);
+    observed.functions.insert("doctors".to_owned(), seen);
+    for (slots, ceiling) in [(97, 40), (47, 40), (46, 39), (5, 0)] {
+        for look in &mut observed.looks {
+            look.slots = slots;
+        }
+        let advice = ask(&[deployed("DoctorsFunction", 20, 1)], &observed);
+        assert_eq!(advice.ceiling, Some(ceiling), "{slots}");
+    }
+}
+
+#[test]
+fn whoever_may_be_somebody_unknown_keeps_the_limit() {
+    let (mut observed, seen) = looks(|_| 1);
+    observed
+        .functions
+        .insert("doctors".to_owned(), seen.clone());
+    let deployed = [
+        deployed("DoctorsFunction", 1, 1),
+        deployed("HealthFunction", 20, 1),
+    ];
+    let health = |observed: &Observed| ask(&deployed, observed).functions.remove(1);
+    assert_eq!(health(&observed).action, Action::Lower);
+    observed.functions.insert("clinic-health".to_owned(), seen);
+    let unseen = health(&observed);
+    assert_eq!(
+        (unseen.action, unseen.advised_environments),
+        (Action::CannotTell, 20)
+    );
+    assert!(unseen.why.contains("not in the template"), "{}", unseen.why);
+}
+
+#[test]
+fn nothing_and_what_was_skipped_cannot_be_told() {
+    let (observed, _) = looks(|_| 1);
+    assert!(ask(&[], &observed).incomplete());
+    let advice = Advice {
+        skipped: vec![Skipped {
+            function: "HealthFunction".to_owned(),
+            why: "it has no bound".to_owned(),
+        }],
+        ..ask(&[deployed("DoctorsFunction", 1, 1)], &observed)
+    };
+    assert!(advice.incomplete());
+}
+
+#[test]
+fn a_name_of_its_own_is_the_only_one() {
+    let text = TEMPLATE.replace(
+        "Metadata: { BuildProperties: { Binary: health } }",
+        "Properties: { FunctionName: the-clinics-own-health }",
+    );
+    let parse = |text: &str| {
+        let template = template::parse(text, &template::Parameters::new());
+        template.unwrap().functions
+    };
+    let functions = parse(&text);
+    let known = |name: &str| logical_id(name, &functions);
+    assert_eq!(known("the-clinics-own-health"), Some("HealthFunction"));
+    assert_eq!(known("the-clinics-own~12ab"), Some("HealthFunction"));
+    assert_eq!(known("prod-HealthFunction-AbC123dEf456"), None);
+    let later = parse(&text.replace("the-clinics-own-health", "!Sub '${Name}-health'"));
+    assert_eq!(logical_id("prod-HealthFunction-AbC123dEf456", &later), None);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Question<'a> {
     pub overlap_fails: bool,
     /// The server's major version, where it is known.
     pub server_version: Option<u32>,
+    /// Whether nested stacks lead to no database, or are checked for themselves.
+    pub nested_are_apart: bool,
     /// Whether the functions are known to reach the server through a pooler.
     pub pooler: bool,
 }
@@ -75,16 +77,18 @@ pub struct Report {
 
 /// Answers.
 pub fn check(question: &Question<'_>) -> Report {
-    let mut findings = unread(question.template);
-    let functions: Vec<&Function> = question
-        .template
-        .functions
-        .iter()
-        .filter(|function| demand::uses_database(function))
-        .collect();
+    let mut findings = unread(question.template, question.nested_are_apart);
+    let mut functions: Vec<&Function> = Vec::new();
+    for function in &question.template.functions {
+        match demand::uses_database(function) {
+            Ok(true) => functions.push(function),
+            Ok(false) => {}
+            Err(finding) => findings.push(finding),
+        }
+    }
     if functions.is_empty() {
-        let what = "no function of the template leads to a database by DATABASE_URL, \
-                    DATABASE_SECRET_ARN, DATABASE_PARAMETER or DATABASE_IAM…, so there is nothing to \
+        let what = "no function of the template is known to lead to a database by DATABASE_URL, \
+                    DATABASE_SECRET_ARN, DATABASE_PARAMETER, or another role's, so there is nothing to \
                     compare";
         findings.push(Finding::unknown(Rule::Template, what));
     }
@@ -155,16 +159,10 @@ pub fn check(question: &Question<'_>) -> Report {
 
     let budget = sum(&demands);
     findings.extend(excess::check(&functions, &demands, ceiling));
-    let managed: Vec<Demand> = demands
-        .iter()
-        .filter(|demand| demand.managed)
-        .cloned()
-        .collect();
-    let managed = sum(&managed);
-    let overlap = overlap::worst(budget, managed, ceiling, retention);
+    let overlap = worst(&demands, ceiling, retention);
     findings.extend(
-        both_run(budget, managed, ceiling)
-            .or_else(|| overlap_finding(overlap, ceiling, retention, question)),
+        both_run(&demands, ceiling)
+            .or_else(|| overlap_finding(&demands, ceiling, retention, question)),
     );
     findings.extend(account::check(
         &question.template.functions,
@@ -212,7 +210,7 @@ fn doubt(finding: &mut Finding) {
 }
 
 /// What the template may deploy beside what was read.
-fn unread(template: &Template) -> Vec<Finding> {
+fn unread(template: &Template, nested_are_apart: bool) -> Vec<Finding> {
     let finding = |unread: &Unread| match unread {
         Unread::Generated(key) => Finding::unknown(
             Rule::Template,
@@ -221,10 +219,19 @@ fn unread(template: &Template) -> Vec<Finding> {
             ),
         )
         .change("check the template that it expands to"),
-        Unread::Nested(id) => Finding::remark(
-            Rule::Template,
-            format!("{id} is a stack with a template of its own, whose functions are not counted"),
-        ),
+        Unread::Nested(id) => {
+            let what = format!(
+                "{id} is a stack with a template of its own, whose functions are not counted"
+            );
+            if nested_are_apart {
+                Finding::remark(Rule::Template, what)
+            } else {
+                Finding::unknown(Rule::Template, what).change(
+                    "check its template too, with its sessions among --other-clients here, and say \
+                     so with --nested-apart",
+                )
+            }
+        }
     };
     template.unread.iter().map(finding).collect()
 }
@@ -310,30 +317,45 @@ fn no_bound(function: &Function, limit: u32, demands: &[Demand], ceiling: u32) -
         .change(change)
 }
 
+/// Sessions of Managed Instances' environments, which a new version brings a second time.
+fn managed(demands: &[Demand]) -> u64 {
+    let managed = demands.iter().filter(|demand| demand.managed);
+    managed.map(Demand::connections).sum()
+}
+
+fn worst(demands: &[Demand], ceiling: u32, retention: Retention) -> Overlap {
+    overlap::worst(sum(demands), managed(demands), ceiling, retention)
+}
+
 /// Environments of Managed Instances are never frozen: those of both versions are active, and no
 /// lease ends what they hold.
-fn both_run(budget: u64, managed: u64, ceiling: u32) -> Option<Finding> {
-    let both = budget + managed;
-    let beyond = both.saturating_sub(ceiling.into());
-    (managed > 0 && beyond > 0 && budget <= ceiling.into()).then(|| {
+fn both_run(demands: &[Demand], ceiling: u32) -> Option<Finding> {
+    let both = |demands: &[Demand]| sum(demands) + managed(demands);
+    let beyond = both(demands).saturating_sub(ceiling.into());
+    (managed(demands) > 0 && beyond > 0 && sum(demands) <= ceiling.into()).then(|| {
         let what = format!(
             "while a new version replaces the old one, environments of Managed Instances run twice, \
-             and all together may ask for {both} sessions of {ceiling}"
+             and all together may ask for {} sessions of {ceiling}",
+            both(demands)
         );
-        Finding::fails(Rule::Overlap, what).change(format!(
-            "bring {} and reservations down by {beyond} of these",
-            demand::property(true)
-        ))
+        excess::mended(
+            Finding::fails(Rule::Overlap, what),
+            demands,
+            |demands| both(demands) <= ceiling.into(),
+            Some(format!("find {beyond} more connections")),
+        )
     })
 }
 
 fn overlap_finding(
-    overlap: Overlap,
+    demands: &[Demand],
     ceiling: u32,
     retention: Retention,
     question: &Question<'_>,
 ) -> Option<Finding> {
-    if overlap.connections <= ceiling.into() {
+    let overlap = worst(demands, ceiling, retention);
+    let beyond = overlap.connections.saturating_sub(ceiling.into());
+    if beyond == 0 {
         return None;
     }
     let both = format!(
@@ -365,10 +387,17 @@ fn overlap_finding(
     } else {
         Finding::remark(Rule::Overlap, what)
     };
-    Some(finding.change(format!(
-        "bring the budget down to {}",
-        overlap::largest_budget(ceiling, retention)
-    )))
+    // With more slots, more sessions would be retained.
+    let more = overlap
+        .seconds
+        .is_none()
+        .then(|| format!("find {beyond} more connections"));
+    Some(excess::mended(
+        finding,
+        demands,
+        |demands| worst(demands, ceiling, retention).connections <= ceiling.into(),
+        more,
+    ))
 }
 
 #[cfg(test)]

@@ -9,20 +9,10 @@ use super::{
     finding::{Finding, Rule},
 };
 use crate::{
+    config,
     database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT},
     template::{Function, Managed, Variable},
 };
-
-/// Variables of which each leads a function to a database. `DATABASE_IAM` begins the names of
-/// those for RDS's IAM authentication.
-const LEADING_TO_A_DATABASE: [&str; 5] = [
-    "DATABASE_URL",
-    "DATABASE_SECRET_ARN",
-    "DATABASE_PARAMETER",
-    "DATABASE_OWNER_URL",
-    "DATABASE_MONITOR_URL",
-];
-const IAM: &str = "DATABASE_IAM";
 
 /// What a function may ask of the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -74,16 +64,27 @@ pub struct Url {
     pub known: bool,
 }
 
-/// Whether a function leads to a database, by any of the variables that do. An empty one counts as
-/// not set, and so does one for IAM's authentication that says `off`.
-pub fn uses_database(function: &Function) -> bool {
-    function.variables.iter().any(|(name, value)| {
-        let off = matches!(value, Variable::Literal(text) if text == "off");
-        let leads = LEADING_TO_A_DATABASE.contains(&name.as_str()) || name.starts_with(IAM) && !off;
-        // All the variables together are unknown: among them may be one that leads there.
-        (leads || name == "Environment.Variables")
-            && !matches!(value, Variable::Literal(text) if text.is_empty())
-    })
+/// Whether a function leads to a database, by any of the variables that do. One that is empty counts
+/// as not set, and one for IAM's authentication that says `off` as switched off.
+///
+/// # Errors
+/// Where its variables are known only once deployed.
+pub fn uses_database(function: &Function) -> Result<bool, Finding> {
+    let variables = function.variables.as_ref().map_err(of_template)?;
+    let set = |name: &str, off: &str| match variables.get(name) {
+        None => false,
+        Some(Variable::Literal(text)) => !text.is_empty() && text != off,
+        Some(Variable::Unresolved(_)) => true,
+    };
+    Ok(config::ROLES.iter().any(|role| {
+        let places = [role.url, role.secret, role.parameter];
+        places.iter().any(|name| set(name, "")) || set(role.iam, "off")
+    }))
+}
+
+/// A function's variable; none where it is not set, or not known whether.
+pub(super) fn variable<'f>(function: &'f Function, name: &str) -> Option<&'f Variable> {
+    function.variables.as_ref().ok()?.get(name)
 }
 
 /// A number in one of a function's variables.
@@ -96,7 +97,7 @@ pub fn number(
     least: u32,
     most: u32,
 ) -> Result<Option<u32>, Finding> {
-    let text = match function.variables.get(name) {
+    let text = match variable(function, name) {
         None => return Ok(None),
         Some(Variable::Literal(text)) if text.is_empty() => return Ok(None),
         Some(Variable::Literal(text)) => text,

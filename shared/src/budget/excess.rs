@@ -1,4 +1,4 @@
-//! A sum beyond the ceiling, and the smallest change that would hold.
+//! A sum beyond the ceiling, and the smallest change of anything that would hold.
 
 use super::{
     demand::{self, Demand, sum},
@@ -30,77 +30,84 @@ pub(super) fn check(functions: &[&Function], demands: &[Demand], ceiling: u32) -
         return Some(Finding::unknown(Rule::Budget, what).change(demand::GIVE_PARAMETERS));
     };
     let more = format!("find {excess} more connections");
-    Some(match lowered(demands, ceiling) {
-        Some(changes) => {
-            let first = changes.first().map(|(demand, _)| demand.function.as_str());
-            let changes: Vec<String> = changes
-                .iter()
-                .map(|(demand, environments)| {
-                    format!(
-                        "lower {} of {} from {} to {environments}",
-                        demand.property(),
-                        demand.function,
-                        demand.environments
-                    )
-                })
-                .collect();
-            finding
-                .of(first.unwrap_or_default())
-                .change(format!("{}; or {more}", changes.join(", ")))
-        }
-        None => finding.change(format!(
-            "one environment of each is too many: merge functions, or {more}"
-        )),
-    })
+    let fits = |demands: &[Demand]| sum(demands) <= ceiling.into();
+    Some(mended(finding, demands, fits, Some(more)))
+}
+
+/// A finding with the functions to lower, the first of which it is about, until what it says fits;
+/// or else `otherwise`.
+pub(super) fn mended(
+    finding: Finding,
+    demands: &[Demand],
+    fits: impl Fn(&[Demand]) -> bool,
+    otherwise: Option<String>,
+) -> Finding {
+    let otherwise = otherwise.map_or(String::new(), |otherwise| format!("; or {otherwise}"));
+    let Some(changes) = lowered(demands, fits) else {
+        return finding.change(format!(
+            "one environment of each is too many: merge functions{otherwise}"
+        ));
+    };
+    let first = changes.first().map(|(demand, _)| demand.function.as_str());
+    let changes: Vec<String> = changes
+        .iter()
+        .map(|(demand, environments)| {
+            format!(
+                "lower {} of {} from {} to {environments}",
+                demand.property(),
+                demand.function,
+                demand.environments
+            )
+        })
+        .collect();
+    finding
+        .of(first.unwrap_or_default())
+        .change(format!("{}{otherwise}", changes.join(", ")))
 }
 
 /// Fewer environments that fit: of one function where one alone can give them, else of the largest,
 /// down to the same number of sessions each. None where one environment of each does not fit.
-fn lowered(demands: &[Demand], ceiling: u32) -> Option<Vec<(&Demand, u32)>> {
-    let ceiling = u64::from(ceiling);
-    let excess = sum(demands).saturating_sub(ceiling);
+///
+/// What fits must fit with fewer, too.
+fn lowered(demands: &[Demand], fits: impl Fn(&[Demand]) -> bool) -> Option<Vec<(&Demand, u32)>> {
     let alone = demands
         .iter()
-        .filter_map(|demand| {
-            let fewer = excess.div_ceil(demand.connection_limit.get().into());
-            let left = demand.environments.checked_sub(fewer.try_into().ok()?)?;
-            (left > 0).then_some((demand, left, fewer))
+        .enumerate()
+        .filter_map(|(index, demand)| {
+            let mut fewer = demands.to_vec();
+            let left = most(demand.environments.into(), |environments| {
+                fewer[index].environments = narrow(environments);
+                fits(&fewer)
+            })?;
+            (left > 0).then_some((demand, narrow(left)))
         })
-        .min_by_key(|(demand, _, fewer)| (*fewer, std::cmp::Reverse(demand.connections())));
-    if let Some((demand, left, _)) = alone {
-        return Some(vec![(demand, left)]);
+        .min_by_key(|(demand, left)| {
+            let fewer = demand.environments - left;
+            (fewer, std::cmp::Reverse(demand.connections()))
+        });
+    if let Some(alone) = alone {
+        return Some(vec![alone]);
     }
     // So many sessions each, but one environment at least.
     let levelled = |level: u64| {
-        let environments = |demand: &Demand| {
+        let lower = |demand: &Demand| {
             let fitting = level / u64::from(demand.connection_limit.get());
-            let fitting = u32::try_from(fitting).unwrap_or(u32::MAX).max(1);
-            demand.environments.min(fitting)
-        };
-        let lower = |demand: &Demand| Demand {
-            environments: environments(demand),
-            ..demand.clone()
+            Demand {
+                environments: demand.environments.min(narrow(fitting).max(1)),
+                ..demand.clone()
+            }
         };
         demands.iter().map(lower).collect::<Vec<Demand>>()
     };
-    // The highest level that fits, by halving.
-    let (mut fits, mut too_many) = (0, ceiling + 1);
-    while too_many - fits > 1 {
-        let level = fits.midpoint(too_many);
-        if sum(&levelled(level)) <= ceiling {
-            fits = level;
-        } else {
-            too_many = level;
-        }
-    }
-    let mut after = levelled(fits);
-    let mut left = ceiling.checked_sub(sum(&after))?;
+    let largest = demands.iter().map(Demand::connections).max()?;
+    let mut after = levelled(most(largest, |level| fits(&levelled(level)))?);
     // What rounding left over.
-    for (lower, demand) in after.iter_mut().zip(demands) {
-        let limit = u64::from(demand.connection_limit.get());
-        if lower.environments < demand.environments && limit <= left {
-            lower.environments += 1;
-            left -= limit;
+    for (index, demand) in demands.iter().enumerate() {
+        if after[index].environments < demand.environments {
+            after[index].environments += 1;
+            if !fits(&after) {
+                after[index].environments -= 1;
+            }
         }
     }
     let changes = demands.iter().zip(after);
@@ -110,6 +117,27 @@ fn lowered(demands: &[Demand], ceiling: u32) -> Option<Vec<(&Demand, u32)>> {
             .map(|(demand, lower)| (demand, lower.environments))
             .collect(),
     )
+}
+
+/// The largest number up to `limit` that fits, by halving; none where not even 0 does.
+fn most(limit: u64, mut fits: impl FnMut(u64) -> bool) -> Option<u64> {
+    if !fits(0) {
+        return None;
+    }
+    let (mut fitting, mut too_many) = (0, limit.saturating_add(1));
+    while too_many - fitting > 1 {
+        let middle = fitting.midpoint(too_many);
+        if fits(middle) {
+            fitting = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    Some(fitting)
+}
+
+fn narrow(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -127,6 +155,10 @@ mod tests {
             managed: false,
             connection_limit: NonZeroU32::new(limit).unwrap(),
         }
+    }
+
+    fn lowered(demands: &[Demand], ceiling: u32) -> Option<Vec<(&Demand, u32)>> {
+        super::lowered(demands, |demands| sum(demands) <= ceiling.into())
     }
 
     #[test]

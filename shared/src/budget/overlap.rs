@@ -43,16 +43,6 @@ pub fn worst(active: u64, managed: u64, ceiling: u32, retention: Retention) -> O
     }
 }
 
-/// The largest budget whose worst case stays within the ceiling, where nothing is managed.
-pub fn largest_budget(ceiling: u32, retention: Retention) -> u32 {
-    let half = ceiling / 2;
-    if retention.leases {
-        half.max(ceiling - retained(ceiling, retention.mark))
-    } else {
-        half
-    }
-}
-
 /// Sessions that are retained at most.
 fn retained(ceiling: u32, mark: u32) -> u32 {
     let retained = u64::from(ceiling) * u64::from(mark.min(100)) / 100;
@@ -61,8 +51,6 @@ fn retained(ceiling: u32, mark: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const LEASES: Retention = Retention {
@@ -86,15 +74,5 @@ mod tests {
     #[test]
     fn managed_environments_run_twice() {
         assert_eq!(worst(50, 50, 90, LEASES).connections, 100);
-    }
-
-    proptest! {
-        #[test]
-        fn the_largest_budget_is_the_last_that_fits(ceiling in 0_u32..100_000, mark in 0_u32..=100, leases: bool) {
-            let retention = Retention { mark, leases, ..LEASES };
-            let most = u64::from(largest_budget(ceiling, retention));
-            prop_assert!(worst(most, 0, ceiling, retention).connections <= ceiling.into());
-            prop_assert!(worst(most + 1, 0, ceiling, retention).connections > u64::from(ceiling));
-        }
     }
 }

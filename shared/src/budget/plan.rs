@@ -72,6 +72,8 @@ pub struct Merger {
     pub apart: u32,
     /// Sessions of the one.
     pub together: u32,
+    /// Sessions that are still too many with it; 0 where it suffices.
+    pub still_missing: u64,
 }
 
 /// The plan.
@@ -121,7 +123,7 @@ pub enum PlanError {
         most: u32,
     },
     /// A safety factor that means nothing.
-    #[error("the safety factor must be a number from 1 to 100")]
+    #[error("a factor must be a number from 1 to 100")]
     Safety,
 }
 
@@ -257,6 +259,7 @@ fn merger(shares: &[Share], missing: u64, safety: f64) -> Option<Merger> {
                 functions: merged.iter().map(|share| share.function.clone()).collect(),
                 apart,
                 together,
+                still_missing: missing.saturating_sub(saved.into()),
             });
         }
         if u64::from(saved) >= missing {
@@ -346,7 +349,10 @@ mod tests {
         assert_eq!((plan.budget, plan.headroom), (11, -2));
         let merger = plan.merger.unwrap();
         assert_eq!(merger.functions, ["One", "Three", "Two"]);
-        assert_eq!((merger.apart, merger.together), (3, 1));
+        assert_eq!(
+            (merger.apart, merger.together, merger.still_missing),
+            (3, 1, 0)
+        );
         assert_eq!(plan.behind_pooler, Some(1));
     }
 

@@ -3,30 +3,29 @@
 use url::Url as AnyUrl;
 
 use super::{
-    demand::Url,
+    demand::{Url, variable},
     finding::{Finding, Rule},
 };
 use crate::{
+    config::APPLICATION,
     database_url::DatabaseUrl,
     template::{Function, Variable},
 };
-
-/// Variables that say where the credentials are kept. Beside one of them, `DATABASE_URL` names
-/// nobody who logs in.
-const STORED: [&str; 2] = ["DATABASE_SECRET_ARN", "DATABASE_PARAMETER"];
 
 /// The settings of a function's URL: its own where they are known, else those given for it.
 ///
 /// # Errors
 /// Where the function would refuse the URL.
-pub(super) fn url(function: &Function, otherwise: &Url) -> Result<Url, Finding> {
-    let text = match function.variables.get("DATABASE_URL") {
+pub fn url(function: &Function, otherwise: &Url) -> Result<Url, Finding> {
+    let text = match variable(function, APPLICATION.url) {
         Some(Variable::Literal(text)) if !text.is_empty() => text,
         _ => return Ok(otherwise.clone()),
     };
-    let stored = STORED.into_iter().find(|name| is_set(function, name));
+    // Beside a place where the credentials are kept, the URL names nobody who logs in.
+    let places = [APPLICATION.secret, APPLICATION.parameter];
+    let stored = places.into_iter().find(|name| is_set(function, name));
     let settings = match stored {
-        None => DatabaseUrl::parse(text).map_err(|error| error.to_string()),
+        None => parse(text),
         Some(name) => base(text, name),
     };
     settings
@@ -39,7 +38,7 @@ pub(super) fn url(function: &Function, otherwise: &Url) -> Result<Url, Finding> 
 
 /// An empty variable counts as not set.
 fn is_set(function: &Function, name: &str) -> bool {
-    match function.variables.get(name) {
+    match variable(function, name) {
         None => false,
         Some(Variable::Literal(text)) => !text.is_empty(),
         Some(Variable::Unresolved(_)) => true,
@@ -51,11 +50,12 @@ fn is_set(function: &Function, name: &str) -> bool {
 fn base(text: &str, stored: &str) -> Result<DatabaseUrl, String> {
     let Ok(mut url) = AnyUrl::parse(text) else {
         // The reader's own words for it.
-        return DatabaseUrl::parse(text).map_err(|error| error.to_string());
+        return parse(text);
     };
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!(
-            "DATABASE_URL and {stored} both name who logs in; leave USER:PASSWORD@ out of the URL"
+            "{} and {stored} both name who logs in; leave USER:PASSWORD@ out of the URL",
+            APPLICATION.url
         ));
     }
     // Whoever it will be, on whichever host. A URL of another scheme takes neither, and is refused
@@ -64,5 +64,9 @@ fn base(text: &str, stored: &str) -> Result<DatabaseUrl, String> {
         let _ = url.set_host(Some("localhost"));
     }
     let _ = url.set_username("stored");
-    DatabaseUrl::parse(url.as_str()).map_err(|error| error.to_string())
+    parse(url.as_str())
+}
+
+fn parse(text: &str) -> Result<DatabaseUrl, String> {
+    DatabaseUrl::parse(text).map_err(|error| format!("{}: {error}", APPLICATION.url))
 }

@@ -18,6 +18,9 @@ use crate::{
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
 const GATEWAY: Duration = Duration::from_secs(30);
 
+/// The longest time-out of a function behind it, in whole seconds.
+const BELOW_GATEWAY: Duration = Duration::from_secs(29);
+
 /// What does not fit.
 pub fn check(function: &Function, url: &Url) -> Vec<Finding> {
     let timeout = match &function.timeout {
@@ -37,7 +40,16 @@ pub fn check(function: &Function, url: &Url) -> Vec<Finding> {
         }
     };
     let mut findings = Vec::new();
-    if function.behind_gateway && timeout >= GATEWAY {
+    let behind_gateway = match &function.behind_gateway {
+        Ok(behind_gateway) => *behind_gateway,
+        Err(error) if timeout >= GATEWAY => {
+            findings.push(demand::of_template(error));
+            false
+        }
+        // It holds for both, and so does what is advised.
+        Err(_) => true,
+    };
+    if behind_gateway && timeout >= GATEWAY {
         findings.push(
             Finding::fails(
                 Rule::TimeLimits,
@@ -48,23 +60,19 @@ pub fn check(function: &Function, url: &Url) -> Vec<Finding> {
                     GATEWAY.as_secs()
                 ),
             )
-            .change("lower Timeout to 29"),
+            .change(format!("lower Timeout to {}", BELOW_GATEWAY.as_secs())),
         );
     }
-    let bound = if function.behind_gateway {
-        timeout.min(GATEWAY - Duration::from_secs(1))
+    let longest = if behind_gateway {
+        BELOW_GATEWAY
     } else {
-        timeout
+        Duration::from_secs(MAX_SECONDS)
     };
     findings.extend(nesting(
         Nesting {
             timeout,
-            bound,
-            longest: if function.behind_gateway {
-                GATEWAY - Duration::from_secs(1)
-            } else {
-                Duration::from_secs(MAX_SECONDS)
-            },
+            bound: timeout.min(longest),
+            longest,
             pool: url.settings.pool_timeout,
             statement,
         },
@@ -100,6 +108,38 @@ impl Nesting {
         let left = self.bound.checked_sub(self.work())?.as_secs();
         (left > 0).then_some(left)
     }
+
+    /// The longest whole statement time-out that fits beside this wait into this time; none where not
+    /// even a second does.
+    fn fitting_statement(bound: Duration, pool: Duration) -> Option<u64> {
+        let left = bound.checked_sub(pool + FOR_THE_ANSWER)?.as_secs() / 2;
+        (left > 0).then_some(left)
+    }
+
+    /// Where neither another wait nor another time-out of the function is enough: the smallest change
+    /// of the statement's time-out, and what has to change beside it.
+    fn lower_statement(&self) -> String {
+        let least = Duration::from_secs(1);
+        let pool = self.pool.unwrap_or(least);
+        let set = |statement: u64| format!("set DATABASE_STATEMENT_TIMEOUT to {statement}");
+        let timeout = format!("Timeout: {}", self.longest.as_secs());
+        if let Some(statement) = Self::fitting_statement(self.bound, pool)
+            && self.pool.is_some()
+        {
+            set(statement)
+        } else if let Some(statement) = Self::fitting_statement(self.longest, pool)
+            && self.pool.is_some()
+        {
+            format!("{} and {timeout}", set(statement))
+        } else {
+            let statement = Self::fitting_statement(self.longest, least).unwrap_or(1);
+            format!(
+                "{}, pool_timeout={} in the URL and {timeout}",
+                set(statement),
+                least.as_secs()
+            )
+        }
+    }
 }
 
 fn nesting(limits: Nesting, url_is_known: bool) -> Option<Finding> {
@@ -110,12 +150,17 @@ fn nesting(limits: Nesting, url_is_known: bool) -> Option<Finding> {
             .to_owned(),
         Some(pool) if pool + limits.work() > limits.bound => format!(
             "pool_timeout {}, statement {}, the same once more and {} for the answer are {}, more \
-             than Timeout {}{}",
+             than {} {}{}",
             seconds(pool),
             seconds(limits.statement),
             seconds(FOR_THE_ANSWER),
             seconds(pool + limits.work()),
-            seconds(limits.timeout),
+            if limits.bound < limits.timeout {
+                "what API Gateway leaves,"
+            } else {
+                "Timeout"
+            },
+            seconds(limits.bound),
             if url_is_known {
                 ""
             } else {
@@ -140,7 +185,7 @@ fn nesting(limits: Nesting, url_is_known: bool) -> Option<Finding> {
         (Some(raise), Some(lower)) if pool.is_some() => format!("{raise}, or {lower}"),
         (_, Some(lower)) => lower,
         (Some(raise), None) => raise,
-        (None, None) => "set DATABASE_STATEMENT_TIMEOUT lower".to_owned(),
+        (None, None) => limits.lower_statement(),
     };
     Some(Finding::fails(Rule::TimeLimits, what).change(change))
 }
@@ -192,9 +237,19 @@ mod tests {
             "set pool_timeout=1 in the URL and Timeout: 10"
         );
         assert_eq!(
-            change(3, Some(10), 20),
-            "set DATABASE_STATEMENT_TIMEOUT lower"
+            change(29, Some(10), 20),
+            "set DATABASE_STATEMENT_TIMEOUT to 9"
         );
+        assert_eq!(
+            change(3, Some(10), 20),
+            "set DATABASE_STATEMENT_TIMEOUT to 9 and Timeout: 29"
+        );
+        for pool in [None, Some(28)] {
+            assert_eq!(
+                change(3, pool, 20),
+                "set DATABASE_STATEMENT_TIMEOUT to 13, pool_timeout=1 in the URL and Timeout: 29"
+            );
+        }
     }
 
     proptest! {
@@ -203,6 +258,15 @@ mod tests {
             if let Some(most) = limits(timeout, Some(pool), statement).fitting_pool() {
                 prop_assert!(nesting(limits(timeout, Some(most), statement), true).is_none());
                 prop_assert!(nesting(limits(timeout, Some(most + 1), statement), true).is_some());
+            }
+        }
+
+        #[test]
+        fn the_statement_timeout_that_is_named_fits(timeout in 2_u64..900, pool in 1_u64..900) {
+            let fitting = Nesting::fitting_statement(Duration::from_secs(timeout), Duration::from_secs(pool));
+            if let Some(most) = fitting {
+                prop_assert!(nesting(limits(timeout, Some(pool), most), true).is_none());
+                prop_assert!(nesting(limits(timeout, Some(pool), most + 1), true).is_some());
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saphyr::Yaml;
 
-use super::reader::{FunctionKind, Reader};
+use super::reader::route;
 use super::resolve::{Scope, Value};
 use super::{Route, Unusable, lookup};
 
@@ -106,13 +106,6 @@ pub(super) fn read(document: &Yaml<'_>, scope: &Scope<'_, '_>) -> Result<HttpApi
         if condition.map(|name| scope.condition(name)) == Some(Ok(false)) {
             continue;
         }
-        let reader = Reader {
-            logical_id,
-            resource,
-            globals: None,
-            kind: FunctionKind::Serverless,
-            scope,
-        };
         let events = lookup(resource, &["Properties", "Events"]).and_then(Yaml::as_mapping);
         for (name, event) in events.into_iter().flatten() {
             if lookup(event, &["Type"]).and_then(Yaml::as_str) != Some("HttpApi") {
@@ -120,7 +113,7 @@ pub(super) fn read(document: &Yaml<'_>, scope: &Scope<'_, '_>) -> Result<HttpApi
             }
             let name = name.as_str().unwrap_or_default();
             if let Some(protection) = protection(scope, api.as_ref(), logical_id, name, event)? {
-                protected.insert(reader.route(name, &scope.value(event))?, protection);
+                protected.insert(route(logical_id, name, &scope.value(event))?, protection);
             }
         }
     }

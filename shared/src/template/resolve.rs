@@ -119,6 +119,9 @@ impl<'a, 'input> Scope<'a, 'input> {
         if let Some((function, argument)) = call(node) {
             return self.apply(function, argument);
         }
+        if let Some(expression) = expanded(node) {
+            return Value::Unknown(expression);
+        }
         match node {
             Yaml::Value(Scalar::String(text)) if text.contains("{{resolve:") => {
                 Value::Unknown(format!("the dynamic reference `{text}`"))
@@ -255,6 +258,17 @@ pub(super) fn call<'a, 'input>(node: &'a Yaml<'input>) -> Option<(&'a str, &'a Y
         }
         _ => None,
     }
+}
+
+/// A macro or a loop among the keys of a mapping, in a few words: what it makes of the others is
+/// known only to CloudFormation.
+pub(super) fn expanded(node: &Yaml<'_>) -> Option<String> {
+    let mut entries = node.as_mapping()?.iter();
+    entries.find_map(|(key, argument)| {
+        let function = key.as_str()?.strip_prefix("Fn::")?;
+        let expands = function == "Transform" || function.starts_with("ForEach::");
+        expands.then(|| expression(function, argument))
+    })
 }
 
 /// A call in a few words, for messages.

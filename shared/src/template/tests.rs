@@ -32,6 +32,10 @@ fn function(properties: &str) -> super::Function {
     functions.remove(0)
 }
 
+fn variable(function: &super::Function, name: &str) -> Variable {
+    function.variables.as_ref().expect("variables")[name].clone()
+}
+
 /// The one error among what was read of the function.
 fn error(properties: &str) -> String {
     first_error(function(properties))
@@ -67,7 +71,7 @@ fn globals_give_scalars_and_merge_variables() {
         ("OWN".to_owned(), literal("5")),
         ("SHARED".to_owned(), literal("global")),
     ]);
-    assert_eq!(visits.variables, expected);
+    assert_eq!(visits.variables, Ok(expected));
     assert_eq!(
         function("{ Timeout: 5 }").timeout,
         Ok(Duration::from_secs(5)),
@@ -84,7 +88,8 @@ fn a_resource_may_take_nothing_from_globals() {
         );
         let template = parse(&text, &Parameters::new()).expect("a template");
         let function = &template.functions[0];
-        let names: Vec<String> = function.variables.keys().cloned().collect();
+        let variables = function.variables.as_ref().expect("variables");
+        let names: Vec<String> = variables.keys().cloned().collect();
         (names.join(" "), function.timeout.clone())
     };
     let second = |seconds| Ok(Duration::from_secs(seconds));
@@ -123,7 +128,7 @@ fn references_resolve_to_defaults_and_to_given_parameters() {
     let template = parse(&text, &given).expect("a template");
     assert_eq!(template.functions[0].reserved_concurrency, Ok(Some(9)));
     assert_eq!(
-        template.functions[0].variables["LINK"],
+        variable(&template.functions[0], "LINK"),
         Variable::Literal("postgresql://".to_owned())
     );
 }
@@ -167,7 +172,10 @@ fn errors_name_resource_property_finding_and_choice() {
          accepted is a path that begins with a slash, or $default"
     );
     assert_eq!(
-        function("{ Environment: { Variables: { RATIO: 1.10 } } }").variables["RATIO"],
+        variable(
+            &function("{ Environment: { Variables: { RATIO: 1.10 } } }"),
+            "RATIO"
+        ),
         Variable::Unresolved("the fraction `1.1`, which must be quoted".to_owned())
     );
     let nameless = template("{}").replace("Binary", "Nothing");
@@ -213,7 +221,7 @@ fn value(sections: &str, expression: &str) -> Variable {
     ));
     let text = text.replace("Globals:", &format!("{sections}\nGlobals:"));
     let template = parse(&text, &Parameters::new()).expect("a template");
-    template.functions[0].variables["VALUE"].clone()
+    variable(&template.functions[0], "VALUE")
 }
 
 #[test]
@@ -350,4 +358,231 @@ fn a_schedule_is_an_event_and_no_route() {
     let routes = visits.routes.expect("routes");
     assert_eq!(routes.len(), 1);
     assert_eq!(routes[0].key(), "GET /visits");
+}
+
+/// Whatever is not known on the way to a property makes it unknown, and not absent.
+#[test]
+fn what_is_not_known_as_a_whole_hides_nothing() {
+    let unknown = "!If [Open, { Variables: { A: 1 } }, !Ref 'AWS::NoValue']";
+    for environment in [
+        unknown,
+        "{ Variables: !If [Open, { A: 1 }, { A: 2 }] }",
+        "{ Variables: { A: 1, 'Fn::Transform': { Name: Mine } } }",
+        "{ Variables: { A: 1, 'Fn::ForEach::Names': [Name, [B], { '${Name}': 1 }] } }",
+        "{ 'Fn::Transform': { Name: 'AWS::Include' } }",
+    ] {
+        let visits = function(&format!("{{ Environment: {environment} }}"));
+        let error = visits.variables.expect_err(environment);
+        assert_eq!(error.property, "Environment.Variables", "{environment}");
+    }
+    let globals = |environment: &str| {
+        let text = template("{}").replace(
+            "      Variables: { SHARED",
+            &format!("      Fn::If: [Open, {environment}]\n    Tags: {{ SHARED"),
+        );
+        parse(&text, &Parameters::new())
+            .expect(&text)
+            .functions
+            .remove(0)
+    };
+    assert!(globals("{ Variables: { A: 1 } }, {}").variables.is_err());
+    // A macro beside the properties, or among them, may change each.
+    let macros = [
+        template("{ Timeout: 5, 'Fn::Transform': { Name: Mine } }"),
+        template("{ Timeout: 5 }")
+            .replace("    Metadata:", "    Fn::Transform: Mine\n    Metadata:"),
+    ];
+    for text in macros {
+        let visits = parse(&text, &Parameters::new())
+            .expect(&text)
+            .functions
+            .remove(0);
+        assert!(
+            visits.timeout.is_err() && visits.variables.is_err(),
+            "{text}"
+        );
+        assert!(visits.reserved_concurrency.is_err() && visits.behind_gateway.is_err());
+        assert!(visits.name.is_err() && visits.managed.is_some(), "{text}");
+    }
+    let managed = |properties: &str| function(properties).managed.expect("managed");
+    let scaling =
+        managed("{ CapacityProviderConfig: {}, FunctionScalingConfig: !If [Open, {}, {}] }");
+    assert_eq!(scaling.max_environments, Ok(None), "the same either way");
+    let scaling = managed(
+        "{ CapacityProviderConfig: {}, FunctionScalingConfig: !If [Open, { A: 1 }, { A: 2 }] }",
+    );
+    assert!(scaling.max_environments.is_err());
+    let events = "{ Events: { Get: !If [Open, { Type: Api }, !Ref 'AWS::NoValue'] } }";
+    assert!(function(events).behind_gateway.is_err() && function(events).routes.is_err());
+    let known = "{ Events: { Put: { Type: Api }, Get: !If [Open, { Type: Api }, { Type: SQS }] } }";
+    assert_eq!(function(known).behind_gateway, Ok(true));
+}
+
+#[test]
+fn globals_are_merged_before_anything_is_resolved() {
+    let names = |properties: &str| {
+        let variables = function(properties).variables.expect("variables");
+        let names: Vec<String> = variables.into_keys().collect();
+        names.join(" ")
+    };
+    // What is removed takes the inherited one with it.
+    assert_eq!(
+        names("{ Environment: { Variables: { OWN: !Ref 'AWS::NoValue' } } }"),
+        "LINK SHARED"
+    );
+    assert_eq!(
+        names("{ Environment: { Variables: !Ref 'AWS::NoValue' } }"),
+        ""
+    );
+    assert_eq!(
+        names("{ Environment: !If [Open, { Variables: { A: 1 } }, { Variables: { A: 1 } }] }"),
+        "A"
+    );
+    // A function of CloudFormation is inherited as a whole, or not at all.
+    let inherited = |properties: &str| {
+        let text = template(properties).replace(
+            "Timeout: 29",
+            "Timeout: 29\n    FunctionScalingConfig: !If [Open, 1, 2]",
+        );
+        parse(&text, &Parameters::new())
+            .expect(&text)
+            .functions
+            .remove(0)
+            .managed
+            .expect("managed")
+            .max_environments
+    };
+    assert!(inherited("{ CapacityProviderConfig: {} }").is_err());
+    assert_eq!(
+        inherited(
+            "{ CapacityProviderConfig: {}, FunctionScalingConfig: { MaxExecutionEnvironments: 4 } }"
+        ),
+        Ok(Some(4))
+    );
+}
+
+#[test]
+fn merge_keys_are_flattened_and_keys_of_their_own_win() {
+    let text = "
+Base: &base { Timeout: 7, MemorySize: 512 }
+Other: &other { MemorySize: 1024, ReservedConcurrentExecutions: 3 }
+Resources:
+  Visits:
+    Type: AWS::Serverless::Function
+    Properties:
+      <<: [*base, *other]
+      Timeout: 9
+      Environment:
+        Variables: { <<: { A: 1, B: !Ref Secret }, B: 2 }
+";
+    let visits = parse(text, &Parameters::new())
+        .expect("a template")
+        .functions
+        .remove(0);
+    assert_eq!(visits.timeout, Ok(Duration::from_secs(9)));
+    assert_eq!(visits.memory_mb, Ok(512));
+    assert_eq!(visits.reserved_concurrency, Ok(Some(3)));
+    let literal = |text: &str| Variable::Literal(text.to_owned());
+    assert_eq!(variable(&visits, "A"), literal("1"));
+    assert_eq!(variable(&visits, "B"), literal("2"));
+    for wrong in ["5", "[5]", "!Ref Base"] {
+        let error = parse(&text.replace("[*base, *other]", wrong), &Parameters::new());
+        assert!(error.unwrap_err().to_string().contains("<<"), "{wrong}");
+    }
+}
+
+#[test]
+fn what_may_make_functions_is_named() {
+    let unread = |text: &str| {
+        let template = parse(text, &Parameters::new()).expect(text);
+        let unread = template.unread.iter().map(|unread| match unread {
+            super::Unread::Generated(name) => name.as_str(),
+            super::Unread::Nested(name) => name.as_str(),
+        });
+        unread.collect::<Vec<&str>>().join(", ")
+    };
+    for (text, expected) in [
+        ("Resources: {}", ""),
+        ("Transform: AWS::Serverless-2016-10-31\nResources: {}", ""),
+        (
+            "Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]\nResources: {}",
+            "",
+        ),
+        (
+            "Transform: [AWS::Serverless-2016-10-31, Mine]\nResources: {}",
+            "Transform Mine",
+        ),
+        (
+            "Transform: { Name: AWS::Include, Parameters: {} }\nResources: {}",
+            "Transform AWS::Include",
+        ),
+        (
+            "Transform: [[]]\nResources: {}",
+            "Transform which is no name",
+        ),
+        (
+            "Fn::Transform: { Name: Mine }\nResources: {}",
+            "Fn::Transform",
+        ),
+        (
+            "Globals: { Function: { Timeout: 5, 'Fn::Transform': Mine } }\nResources: {}",
+            "Globals.Function.Fn::Transform",
+        ),
+        ("Resources: { 'Fn::Transform': Mine }", "Fn::Transform"),
+        (
+            "Resources: { 'Fn::ForEach::Names': [Name, [A], {}] }",
+            "Fn::ForEach::Names",
+        ),
+        (
+            "Resources: { A: { 'Fn::Transform': Mine }, B: { Type: My::Own::Kind::MODULE } }",
+            "A, B",
+        ),
+        (
+            "Resources: { A: { Type: AWS::CloudFormation::Stack }, B: { Type: AWS::Serverless::Application } }",
+            "A, B",
+        ),
+        (
+            "Conditions: { No: !Equals [a, b] }\nResources: { A: { Type: AWS::CloudFormation::Stack, Condition: No } }",
+            "",
+        ),
+        ("Resources: { A: { Type: AWS::SQS::Queue } }", ""),
+    ] {
+        assert_eq!(unread(text), expected, "{text}");
+    }
+}
+
+/// As other tools write it: on one line, or with tabs.
+#[test]
+fn json_is_read_as_it_is_written() {
+    let json = serde_json::json!({ "Resources": { "Visits": {
+        "Type": "AWS::Serverless::Function",
+        "Properties": { "Timeout": 7, "Environment": { "Variables": { "A": { "Fn::Sub": "b/${!c}" } } } }
+    } } });
+    let pretty = serde_json::to_string_pretty(&json).unwrap();
+    let tabs = pretty.replace("  ", "\t");
+    for text in [json.to_string(), pretty, tabs] {
+        let visits = parse(&text, &Parameters::new())
+            .expect(&text)
+            .functions
+            .remove(0);
+        assert_eq!(visits.timeout, Ok(Duration::from_secs(7)), "{text}");
+        assert_eq!(
+            variable(&visits, "A"),
+            Variable::Literal("b/${c}".to_owned())
+        );
+    }
+}
+
+#[test]
+fn no_depth_ends_the_process() {
+    for open in ["[", "{a: ", "- ", "? ", "!If [", "a: &a ["] {
+        for depth in [200, 5_000, 200_000] {
+            // Whatever it answers.
+            let _ = parse(&open.repeat(depth), &Parameters::new());
+            let lines: String = (0..depth.min(2_000))
+                .map(|at| format!("{}a:\n", " ".repeat(at)))
+                .collect();
+            let _ = parse(&lines, &Parameters::new());
+        }
+    }
 }

@@ -6,16 +6,21 @@ use std::{error::Error, fs, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use shared::{
-    advice::{self, Deployed, Observed, cloudwatch},
-    budget::demand::{self, Demand, Url},
+    advice::{self, Deployed, Observed, Question, Skipped, cloudwatch},
+    budget::{
+        ceiling::OTHER_CLIENTS,
+        demand::{self, Demand, Url},
+        finding::Finding,
+        settings,
+    },
     database_url::DatabaseUrl,
-    template::{self, Function, Parameters},
+    template::Function,
 };
 
 use crate::{
-    check::{known, pairs},
+    deployment::Deployment,
     format::{Answer, Format},
-    samconfig, url,
+    url,
 };
 
 const AFTER_HELP: &str = "\
@@ -29,8 +34,8 @@ connection-monitor, metrics in the functions' logs. Other lines are passed over.
 CloudWatch is asked in the account and region of AWS_PROFILE or AWS_ACCESS_KEY_ID …, AWS_REGION.
 With single sign-on, give it the keys of `aws configure export-credentials --format env`.
 
-Exit status: 0 keep every limit, 1 change one, 2 it cannot be told: too few looks, or the command
-line is wrong.
+Exit status: 0 keep every limit, 1 change one, 2 it cannot be told: too few looks, names that are no
+function's, functions whose limits are not known, or none at all; or the command line is wrong.
 
 Examples:
   headroom advise --from samples.jsonl
@@ -52,23 +57,11 @@ pub(crate) struct Arguments {
     /// Looks at the sessions below which nothing is said.
     #[arg(long, value_name = "N", default_value_t = advice::LOOKS)]
     min_looks: usize,
-    /// The template that was deployed, with the limits as they are.
-    #[arg(long, value_name = "FILE", default_value = "template.yaml")]
-    template: PathBuf,
-    /// A value for one of the template's parameters; may be repeated, wins over --samconfig.
-    #[arg(long = "parameter", short, value_name = "NAME=VALUE")]
-    parameters: Vec<String>,
-    /// Take the parameters from parameter_overrides in this file.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "samconfig.toml")]
-    samconfig: Option<PathBuf>,
-    /// The environment in that file.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "default",
-        requires = "samconfig"
-    )]
-    config_env: String,
+    /// Sessions of everybody else, as for headroom check: they come out of what the role could have.
+    #[arg(long, value_name = "N", default_value_t = OTHER_CLIENTS)]
+    other_clients: u32,
+    #[command(flatten)]
+    deployment: Deployment,
     /// What comes out on standard output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -87,22 +80,17 @@ struct Measured {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Box<dyn Error>> {
-    let mut given = match &arguments.samconfig {
-        Some(file) => samconfig::read(file, &arguments.config_env)?,
-        None => Parameters::new(),
-    };
-    let asked = pairs(&arguments.parameters)?;
-    given.extend(asked.clone());
-    let template = template::read(&arguments.template, &given)?;
-    known(&template, &asked)?;
-    let deployed = deployed(&template.functions)?;
+    let template = arguments.deployment.read()?;
+    let (deployed, skipped) = deployed(&template.functions)?;
     let observed = observed(arguments)?;
-    let advice = advice::advise(
-        &deployed,
-        &template.functions,
-        &observed,
-        arguments.min_looks,
-    );
+    let advice = advice::advise(&Question {
+        deployed: &deployed,
+        skipped: &skipped,
+        functions: &template.functions,
+        observed: &observed,
+        looks: arguments.min_looks,
+        other_clients: arguments.other_clients,
+    });
     Ok(Answer {
         text: render::render(&advice, arguments.format)?,
         verdict: match (advice.changes(), advice.incomplete()) {
@@ -127,30 +115,41 @@ fn observed(arguments: &Arguments) -> Result<Observed, Box<dyn Error>> {
     Ok(observed)
 }
 
-/// The functions that use the database and have a bound, with their limits.
-fn deployed(functions: &[Function]) -> Result<Vec<Deployed>, Box<dyn Error>> {
-    let url = Url {
+/// The functions that use the database, with their limits; and those whose limits are not known.
+fn deployed(functions: &[Function]) -> Result<(Vec<Deployed>, Vec<Skipped>), Box<dyn Error>> {
+    let otherwise = Url {
         settings: DatabaseUrl::parse("postgresql://user@localhost/")?,
         known: false,
     };
     let mut deployed = Vec::new();
-    for function in functions.iter().filter(|f| demand::uses_database(f)) {
-        let limits = demand::environments(function)
-            .and_then(|environments| Ok((environments, demand::limit(function, &url)?)));
-        let (environments, connection_limit) = limits.map_err(|finding| finding.what)?;
-        // What has no bound is for `headroom check` to refuse.
-        let Some(environments) = environments else {
-            continue;
-        };
-        deployed.push(Deployed {
-            demand: Demand {
+    let mut skipped = Vec::new();
+    for function in functions {
+        match limits(function, &otherwise) {
+            Ok(demand) => deployed.extend(demand.map(|demand| Deployed {
+                shared_environments: demand.managed,
+                demand,
+            })),
+            Err(why) => skipped.push(Skipped {
                 function: function.logical_id.clone(),
-                environments,
-                managed: function.managed.is_some(),
-                connection_limit,
-            },
-            shared_environments: function.managed.is_some(),
-        });
+                why,
+            }),
+        }
     }
-    Ok(deployed)
+    Ok((deployed, skipped))
+}
+
+/// A function's limits; none where it does not use the database.
+fn limits(function: &Function, otherwise: &Url) -> Result<Option<Demand>, String> {
+    let what = |finding: Finding| finding.what;
+    if !demand::uses_database(function).map_err(what)? {
+        return Ok(None);
+    }
+    let url = settings::url(function, otherwise).map_err(what)?;
+    let environments = demand::environments(function).map_err(what)?;
+    Ok(Some(Demand {
+        function: function.logical_id.clone(),
+        environments: environments.ok_or("nothing bounds its environments")?,
+        managed: function.managed.is_some(),
+        connection_limit: demand::limit(function, &url).map_err(what)?,
+    }))
 }

@@ -2,7 +2,7 @@
 
 mod render;
 
-use std::{error::Error, num::NonZeroU32, path::PathBuf};
+use std::{error::Error, num::NonZeroU32};
 
 use clap::{Args, ValueEnum};
 use shared::{
@@ -15,12 +15,12 @@ use shared::{
     },
     database_url::DatabaseUrl,
     server_limits::{self, ServerLimits},
-    template::{self, Parameters, Template},
 };
 
 use crate::{
+    deployment::Deployment,
     format::{self, Answer, Format},
-    samconfig, url,
+    url,
 };
 
 const AFTER_HELP: &str = "\
@@ -43,24 +43,8 @@ Examples:
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// The template to check.
-    #[arg(long, value_name = "FILE", default_value = "template.yaml")]
-    template: PathBuf,
-    /// A value for one of the template's parameters, or for a pseudo parameter such as AWS::Region.
-    /// May be repeated; wins over --samconfig.
-    #[arg(long = "parameter", short, value_name = "NAME=VALUE")]
-    parameters: Vec<String>,
-    /// Take the parameters from parameter_overrides in this file.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "samconfig.toml")]
-    samconfig: Option<PathBuf>,
-    /// The environment in that file.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "default",
-        requires = "samconfig"
-    )]
-    config_env: String,
+    #[command(flatten)]
+    deployment: Deployment,
 
     #[command(flatten)]
     database: DatabaseArguments,
@@ -84,6 +68,10 @@ pub(crate) struct Arguments {
     /// The server's major version: before 14 no lease ends idle sessions.
     #[arg(long, value_name = "N", conflicts_with = "database_url")]
     server_version: Option<NonZeroU32>,
+    /// Nested stacks have no function that uses the database, or are checked for themselves, with
+    /// their sessions among --other-clients here. Otherwise it cannot be told what they add.
+    #[arg(long)]
+    nested_apart: bool,
     /// Lambda's concurrency of the account in the region.
     #[arg(long, value_name = "N", default_value_t = account::CONCURRENCY)]
     account_concurrency: u32,
@@ -104,6 +92,8 @@ struct DatabaseArguments {
     #[arg(long, value_name = "N")]
     max_connections: Option<u32>,
     /// An RDS for PostgreSQL instance class with the default parameter group, such as db.t4g.medium.
+    /// Counts 70 % of what AWS's formula says of the class's memory below 16 GiB, and 90 % from
+    /// there: the formula's own memory is less, by how much AWS does not say.
     #[arg(long, value_name = "CLASS")]
     rds_class: Option<String>,
     /// The capacity range of Aurora PostgreSQL Serverless v2, such as 0.5-16.
@@ -137,15 +127,7 @@ struct Database {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<Answer, Box<dyn Error>> {
-    let mut given = match &arguments.samconfig {
-        Some(file) => samconfig::read(file, &arguments.config_env)?,
-        None => Parameters::new(),
-    };
-    let asked = pairs(&arguments.parameters)?;
-    given.extend(asked.clone());
-    let template = template::read(&arguments.template, &given)?;
-    known(&template, &asked)?;
-
+    let template = arguments.deployment.read()?;
     let database = database(arguments.database, arguments.role.as_deref())?;
     let (limits, live_url) = database.live.unzip();
     let url = match &arguments.url_parameters {
@@ -180,6 +162,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Box<dyn Error>> {
         url,
         account_concurrency: arguments.account_concurrency,
         overlap_fails: arguments.overlap == OverlapMeans::Fail,
+        nested_are_apart: arguments.nested_apart,
         server_version: limits
             .map(|limits| limits.version)
             .or(arguments.server_version.map(NonZeroU32::get)),
@@ -188,30 +171,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Box<dyn Error>> {
         text: render::render(&report, arguments.format)?,
         verdict: format::exit_code(report.verdict),
     })
-}
-
-/// `NAME=VALUE`. Read here and not by clap, whose error would repeat the value.
-pub(crate) fn pairs(parameters: &[String]) -> Result<Parameters, Box<dyn Error>> {
-    let pair = |text: &String| match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("--parameter is given as NAME=VALUE".into()),
-    };
-    parameters.iter().map(pair).collect()
-}
-
-/// A parameter that the template does not have is a misspelling.
-pub(crate) fn known(template: &Template, asked: &Parameters) -> Result<(), Box<dyn Error>> {
-    let unknown = asked
-        .keys()
-        .find(|name| !name.starts_with("AWS::") && !template.parameters.contains(name));
-    match unknown {
-        None => Ok(()),
-        Some(name) => Err(format!(
-            "the template has no parameter {name}; it has: {}",
-            template.parameters.join(", ")
-        )
-        .into()),
-    }
 }
 
 /// A URL that has the given parameters and stands for one that is not known.

@@ -3,13 +3,15 @@
 
 mod advise;
 mod check;
+mod deployment;
 mod format;
 mod plan;
 mod samconfig;
+mod secrets;
 mod url;
 mod watch;
 
-use std::{error::Error, io::Write, process::ExitCode};
+use std::{env, error::Error, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -49,7 +51,24 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let answer = match run(Arguments::parse().command) {
+    // What is not UTF-8 is refused, so that nothing of it is shown differently.
+    let words: Vec<String> = env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let parsed = match Arguments::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let text = secrets::hidden(&error.render().ansi().to_string(), &words);
+            // Help and version are no errors. Nothing is left to be done where nobody reads it.
+            let _ = if error.use_stderr() {
+                write!(anstream::stderr(), "{text}")
+            } else {
+                write!(anstream::stdout(), "{text}")
+            };
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let answer = match run(parsed.command) {
         Ok(answer) => answer,
         Err(error) => {
             let mut message = error.to_string();
@@ -63,6 +82,7 @@ fn main() -> ExitCode {
                 }
                 source = cause.source();
             }
+            let message = secrets::hidden(&message, &words);
             // Nothing is left to be done where even standard error is gone.
             let _ = writeln!(anstream::stderr(), "headroom: {message}");
             return ExitCode::from(2);

@@ -1,10 +1,15 @@
 //! `headroom plan`: from traffic to limits.
 
+mod lines;
+
 use std::{error::Error, fs, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use serde::Serialize;
-use shared::budget::plan::{Forecast, Plan, SAFETY, Share, plan};
+use shared::{
+    budget::plan::{Forecast, Plan, PlanError, SAFETY, Share, plan},
+    template::{self, Function, Parameters},
+};
 
 use crate::format::{Answer, BAD, Format, GOOD, styled, table};
 
@@ -24,6 +29,7 @@ Exit status: 0 it fits, 1 it does not fit, 2 the command line or the file is wro
 
 Examples:
   headroom plan --ceiling 90 --traffic traffic.toml
+  headroom plan --ceiling 90 --traffic traffic.toml --template template.yaml
   headroom plan --ceiling 90 --traffic traffic.toml --safety 3 --format markdown";
 
 #[derive(Args)]
@@ -35,6 +41,10 @@ pub(crate) struct Arguments {
     /// What each function has to do.
     #[arg(long, value_name = "FILE")]
     traffic: PathBuf,
+    /// The template that the lines are for. Where its reservations stand in a mapping, it is the
+    /// mapping's line that is printed.
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
     /// How many times the average in flight is planned for.
     #[arg(long, value_name = "FACTOR", default_value_t = SAFETY)]
     safety: f64,
@@ -59,10 +69,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Box<dyn Error>> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let forecast: Forecast =
         toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    let plan = plan(&forecast, arguments.ceiling, arguments.safety)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+    let plan =
+        plan(&forecast, arguments.ceiling, arguments.safety).map_err(|error| match error {
+            PlanError::Safety => format!("--safety: {error}"),
+            _ => format!("{}: {error}", path.display()),
+        })?;
+    let there = match &arguments.template {
+        Some(template) => template::read(template, &Parameters::new())?.functions,
+        None => Vec::new(),
+    };
+    if arguments.template.is_some() {
+        known(&plan, &there).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     Ok(Answer {
-        text: render(&plan, arguments.format)?,
+        text: render(&plan, &there, arguments.format)?,
         verdict: if plan.fits() {
             ExitCode::SUCCESS
         } else {
@@ -71,12 +91,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Box<dyn Error>> {
     })
 }
 
-fn render(plan: &Plan, format: Format) -> serde_json::Result<String> {
+/// A function that the template does not have is a misspelling.
+fn known(plan: &Plan, there: &[Function]) -> Result<(), String> {
+    let is_there = |share: &&Share| there.iter().any(|f| f.logical_id == share.function);
+    match plan.functions.iter().find(|share| !is_there(share)) {
+        None => Ok(()),
+        Some(share) => {
+            let names: Vec<&str> = there.iter().map(|f| f.logical_id.as_str()).collect();
+            Err(format!(
+                "the template has no function {}; it has: {}",
+                share.function,
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+fn render(plan: &Plan, there: &[Function], format: Format) -> serde_json::Result<String> {
     if format == Format::Json {
         let document = Document {
             plan,
             fits: plan.fits(),
-            template: template(plan),
+            template: lines::template(plan, there),
         };
         return Ok(serde_json::to_string_pretty(&document)? + "\n");
     }
@@ -90,8 +126,8 @@ fn render(plan: &Plan, format: Format) -> serde_json::Result<String> {
     let mut paragraphs = vec![table(format, &header, rows(plan)), sum(plan, format)];
     if plan.fits() {
         paragraphs.push(match format {
-            Format::Markdown => format!("```yaml\n{}```\n", template(plan)),
-            _ => template(plan),
+            Format::Markdown => format!("```yaml\n{}```\n", lines::template(plan, there)),
+            _ => lines::template(plan, there),
         });
     } else {
         paragraphs.push(advice(plan));
@@ -128,31 +164,6 @@ fn sum(plan: &Plan, format: Format) -> String {
     )
 }
 
-/// The lines to paste into the template.
-fn template(plan: &Plan) -> String {
-    let lines = |share: &Share| {
-        let bound = if share.concurrency.get() == 1 {
-            format!(
-                "      ReservedConcurrentExecutions: {}\n",
-                share.environments
-            )
-        } else {
-            format!(
-                "      CapacityProviderConfig:\n        PerExecutionEnvironmentMaxConcurrency: {}\n      \
-                 FunctionScalingConfig:\n        MaxExecutionEnvironments: {}\n",
-                share.concurrency, share.environments
-            )
-        };
-        format!(
-            "  {}:\n    Properties:\n{bound}      Environment:\n        Variables:\n          \
-             DATABASE_CONNECTION_LIMIT: \"{}\"\n",
-            share.function, share.connection_limit
-        )
-    };
-    let functions: String = plan.functions.iter().map(lines).collect();
-    format!("Resources:\n{functions}")
-}
-
 /// What would make it fit.
 fn advice(plan: &Plan) -> String {
     let mut lines = vec![format!(
@@ -162,10 +173,14 @@ fn advice(plan: &Plan) -> String {
     )];
     match &plan.merger {
         Some(merger) => lines.push(format!(
-            "As one function, {} would need {} sessions in place of {}.",
+            "As one function, {} would need {} sessions in place of {}: {}.",
             merger.functions.join(", "),
             merger.together,
-            merger.apart
+            merger.apart,
+            match merger.still_missing {
+                0 => "that would fit".to_owned(),
+                missing => format!("still {missing} too many"),
+            }
         )),
         None => lines.push("Merging functions would save nothing.".to_owned()),
     }

@@ -7,7 +7,7 @@ use crate::database_url::DatabaseUrl;
 use super::*;
 
 /// Lines of templates, odd ones among them.
-const LINES: [&str; 30] = [
+const LINES: [&str; 36] = [
     "Resources:",
     "Globals:",
     "Parameters:",
@@ -38,6 +38,12 @@ const LINES: [&str; 30] = [
     "FunctionScalingConfig: {MaxExecutionEnvironments: 4294967295}",
     "Get: {Type: HttpApi, Properties: {Path: [5]}}",
     "- [1.5, ~, {}]",
+    "<<: {A: 5, Timeout: 7}",
+    "<<: [*a]",
+    "Fn::Transform: {Name: A}",
+    "Transform: [A, {Name: AWS::Include}]",
+    "FunctionName: !Sub '${A}'",
+    "Events: !If [A, {}, !Ref AWS::NoValue]",
 ];
 
 fn answered(text: &str, ceiling: u32) -> Option<Verdict> {
@@ -60,6 +66,7 @@ fn answered(text: &str, ceiling: u32) -> Option<Verdict> {
         },
         account_concurrency: 1_000,
         overlap_fails: true,
+        nested_are_apart: false,
         server_version: None,
         pooler: false,
     });

@@ -44,6 +44,17 @@ pub(super) fn render(advice: &Advice, format: Format) -> serde_json::Result<Stri
         format!("- {name}: {}\n", function.why)
     });
     let mut paragraphs = vec![table(format, &HEADER, rows), reasons.collect(), sum(advice)];
+    let skipped = advice.skipped.iter();
+    let skipped: String = skipped
+        .map(|skipped| format!("- {}: not counted: {}\n", skipped.function, skipped.why))
+        .collect();
+    if !skipped.is_empty() {
+        paragraphs.push(skipped);
+    }
+    if advice.functions.is_empty() {
+        paragraphs
+            .push("no function of the template has limits and uses the database\n".to_owned());
+    }
     if !advice.unknown.is_empty() {
         let unknown = advice.unknown.join(", ");
         paragraphs.push(format!("not in the template: {unknown}\n"));
