@@ -8,7 +8,8 @@ ROLE ?= staff
 ID ?=
 RUNS ?= 5
 ARGS ?=
-DATABASE ?= --max-connections 100
+DATABASE ?=
+MIGRATE ?= twice
 ENV ?= dev
 ARCH ?= arm64
 PARAMETERS ?=
@@ -34,9 +35,10 @@ help: ## List the targets and their variables
 	@echo "  ID=                token: the row of the doctor or the patient whose token it is"
 	@echo "  RUNS=$(RUNS)            measure: how often each case is measured; 1 for a quick look"
 	@echo "  ARGS=              measure: further arguments, such as --set DATABASE_LEASE_HOT_MS=0 or --help"
-	@echo "  DATABASE=$(DATABASE)"
-	@echo "                     budget, deploy: which database, and further arguments of headroom check"
+	@echo "  DATABASE=          budget, deploy: which database, and further arguments of headroom check;"
+	@echo "                     budget takes --max-connections 100 where nothing is said, deploy wants to be told"
 	@echo "  ENV=$(ENV)            deploy: the stage in samconfig.toml"
+	@echo "  MIGRATE=$(MIGRATE)      deploy: after leaves out the migrations before it, whose settings no longer work"
 	@echo "  PARAMETERS=        deploy: further parameters of the template, NAME=VALUE NAME=VALUE"
 	@echo "  ARCH=$(ARCH)         build, deploy: what the functions are built for, arm64 or x86_64"
 	@echo "  DATABASE_URL=      run: a PostgreSQL to use instead of a local cluster under the target directory"
@@ -75,7 +77,7 @@ fuzz: toolchain ## Try 10 000 requests and more that the API's description allow
 
 # Built for itself: in one build with the functions, they would get its features.
 budget: toolchain ## Check that what the template deploys stays within what the database grants
-	@$(CARGO) run --quiet -p shared --features headroom --bin headroom -- check $(DATABASE)
+	@$(CARGO) run --quiet -p shared --features headroom --bin headroom -- check $(or $(DATABASE),--max-connections 100)
 
 contract: toolchain ## Write what the code says about the API to shared/openapi.json
 	@$(CARGO) run --quiet -p fleet --bin contract
@@ -109,7 +111,7 @@ build: toolchain $(SAM)/installed ## Build every function for Lambda, and the te
 	  --build-dir '$(TARGET)/sam/$(ARCH)'
 
 deploy: toolchain $(SAM)/installed $(AWS)/installed ## Deploy a stage of samconfig.toml, once its budget holds
-	@DATABASE='$(DATABASE)' .ci/deploy '$(ENV)' '$(ARCH)' '$(TARGET)' '$(SAM)' '$(AWS)' $(foreach pair,$(PARAMETERS),'$(pair)')
+	@DATABASE='$(DATABASE)' MIGRATE='$(MIGRATE)' .ci/deploy '$(ENV)' '$(ARCH)' '$(TARGET)' '$(SAM)' '$(AWS)' $(foreach pair,$(PARAMETERS),'$(pair)')
 
 verify: toolchain $(SAM)/installed $(CHECKOV)/installed ## Lint the template, build every function for Lambda, run them
 	@.ci/verify '$(TARGET)' '$(SAM)' '$(CHECKOV)'

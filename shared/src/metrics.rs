@@ -37,15 +37,17 @@ impl fmt::Debug for Emitter {
     }
 }
 
-/// The dimensions of one function's version.
-const VERSION: &[&str] = &["service", "function_name", "function_version"];
+/// The dimension of what an alarm looks at.
+pub const SERVICE: &[&str] = &["service"];
+/// The dimensions of one function's version, which the dashboard searches for.
+pub const VERSION: &[&str] = &["service", "function_name", "function_version"];
 
 impl Emitter {
     /// For invocations. Each metric is there twice: for the whole service, which an alarm can look at,
     /// and for each function's version, which shows what a deployment changed. A function as a
     /// whole is the sum over its versions; a third set of dimensions would cost as much again.
     pub(crate) fn of_invocations(config: config::Metrics) -> Self {
-        Self::new(config, &[&["service"], VERSION])
+        Self::new(config, &[SERVICE, VERSION])
     }
 
     fn new(config: config::Metrics, dimensions: &[&[&str]]) -> Self {
@@ -85,7 +87,7 @@ impl Emitter {
 /// Writes what a look at the sessions tells: one line for the whole service, and one for each
 /// function's version that says its name.
 pub fn emit_sessions(config: config::Metrics, sample: &Sample) {
-    let whole = Emitter::new(config.clone(), &[&["service"]]);
+    let whole = Emitter::new(config.clone(), &[SERVICE]);
     whole.emit(&sessions::Whole(sample));
     let parts = Emitter::new(config, &[VERSION]);
     let named = |group: &&Group| !group.function.is_empty() && !group.version.is_empty();

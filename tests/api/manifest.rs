@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use cargo_metadata::MetadataCommand;
 use shared::{
     deadline::FUNCTION_TIMEOUT,
+    metrics::{SERVICE, VERSION},
     template::{self, Route, Variable},
 };
 
@@ -147,32 +148,110 @@ fn no_function_links_what_belongs_to_the_fleet() {
     }
 }
 
-#[test]
-fn alarms_and_dashboard_name_metrics_that_there_are() {
-    let file = |path: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-        std::fs::read_to_string(path).unwrap()
-    };
-    let template = file("template.yaml");
-    let own = file("shared/src/metrics/invocation.rs") + &file("shared/src/metrics/sessions.rs");
+fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The dashboard's text in the template, with its placeholders, and what takes the place of those that depend on the
+/// stage.
+fn dashboard(template: &str) -> (&str, &str) {
     let (_, body) = template
         .split_once("DashboardBody: !Sub\n        - |\n")
         .unwrap();
-    let (body, _) = body.split_once("\n        - #").unwrap();
-    let ceiling = r#""annotations": { "horizontal": [{ "label": "ceiling", "value": 90 }] },"#;
-    for annotations in [ceiling, ""] {
-        let body = body.replace("${Ceiling}", annotations);
-        serde_json::from_str::<serde_json::Value>(&body).expect("a dashboard in JSON");
-    }
+    let (body, rest) = body.split_once("\n        - #").unwrap();
+    let (placeholders, _) = rest.split_once("\nOutputs:").unwrap();
+    (body, placeholders)
+}
+
+#[test]
+fn alarms_and_dashboard_name_metrics_that_there_are() {
+    let template = file("template.yaml");
+    let own = file("shared/src/metrics/invocation.rs") + &file("shared/src/metrics/sessions.rs");
+    let (body, _) = dashboard(&template);
+    let service = format!(r#""{}", "${{AWS::StackName}}""#, SERVICE[0]);
     let shown = body.split(r#"["Headroom", ""#).skip(1);
-    let shown = shown.map(|rest| rest.split('"').next().unwrap());
-    let alarms = template
-        .split("Namespace: Headroom\n      MetricName: ")
-        .skip(1);
-    let alarms = alarms.map(|rest| rest.lines().next().unwrap());
+    let shown = shown.map(|rest| {
+        let (name, dimensions) = rest.split_once("\", ").unwrap();
+        assert!(dimensions.starts_with(&service), "{name}: {dimensions:.80}");
+        name
+    });
+    let alarms = template.split("    Type: AWS::CloudWatch::Alarm\n").skip(1);
+    let alarms = alarms.map(|rest| rest.split("\n\n").next().unwrap());
+    let alarms = alarms.filter(|alarm| alarm.contains("Namespace: Headroom\n"));
+    let dimension = format!(
+        "Name: {}\n          Value: !Ref AWS::StackName\n",
+        SERVICE[0]
+    );
+    let alarms = alarms.map(|alarm| {
+        let (_, rest) = alarm.split_once("MetricName: ").unwrap();
+        let (name, rest) = rest.split_once('\n').unwrap();
+        let (_, dimensions) = rest.split_once("Dimensions:\n        - ").unwrap();
+        assert!(dimensions.starts_with(&dimension), "{alarm}");
+        assert_eq!(rest.matches("- Name: ").count(), 1, "{alarm}");
+        name
+    });
     let names: Vec<&str> = shown.chain(alarms).collect();
-    assert!(names.len() > 20, "{names:?}");
+    assert!(names.len() > 25, "{names:?}");
     for name in names {
         assert!(own.contains(&format!("\"{name}\"")), "{name} is no metric");
+    }
+    let searched = format!("SEARCH('{{Headroom,{}}} ", VERSION.join(","));
+    assert_eq!(body.matches("SEARCH(").count(), 1);
+    assert!(body.contains(&searched), "no {searched}");
+}
+
+#[test]
+fn the_dashboard_is_json_and_shows_every_functions_throttles() {
+    let template = file("template.yaml");
+    let (body, placeholders) = dashboard(&template);
+    let ceiling = r#""annotations": { "horizontal": [{ "label": "ceiling", "value": 90 }] },"#;
+    let lines = placeholders.lines().map(str::trim_start);
+    let conditional: String = lines.filter(|line| line.starts_with('[')).collect();
+    for (ceiling, conditional) in [(ceiling, conditional.as_str()), ("", "")] {
+        let body = body
+            .replace("${Ceiling}", ceiling)
+            .replace("${Conditional}", conditional);
+        serde_json::from_str::<serde_json::Value>(&body).expect("a dashboard in JSON");
+    }
+    let functions = template
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.strip_suffix("Function:"))
+        .filter(|name| name.starts_with(char::is_alphabetic));
+    let functions: Vec<&str> = functions.collect();
+    assert!(functions.len() > 14, "{functions:?}");
+    for function in functions {
+        for metric in ["Throttles", "ConcurrentExecutions"] {
+            let shown =
+                format!(r#"["AWS/Lambda", "{metric}", "FunctionName", "${{{function}Function}}""#);
+            let both = [body, conditional.as_str()];
+            assert!(both.iter().any(|text| text.contains(&shown)), "no {shown}");
+        }
+    }
+}
+
+/// What `make deploy` replaces stands in each function's variables: without it, a changed parameter would make no new
+/// version of that function.
+#[test]
+fn each_function_has_a_place_for_the_release() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let given = [
+        (
+            "DatabaseMonitorUrl",
+            "postgresql://monitor@localhost/clinic",
+        ),
+        ("ManagedInstances", "on"),
+    ];
+    let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let template = template::read(&path, &given.into()).expect("the template");
+    assert!(template.functions.len() > 14);
+    for function in template.functions {
+        let release = Variable::Literal("unstamped".to_owned());
+        assert_eq!(
+            function.variables.get("RELEASE"),
+            Some(&release),
+            "{}",
+            function.logical_id
+        );
     }
 }

@@ -3,7 +3,6 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -53,9 +52,6 @@ struct Arguments {
     /// How the functions are built.
     #[arg(long, value_enum, default_value_t = BuildProfile::Dev)]
     profile: BuildProfile,
-    /// Runs what `cargo lambda build` left in this folder, and builds nothing.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
-    bootstraps: Option<PathBuf>,
     /// A PostgreSQL to use, with Prisma's parameters. The migrations are applied to it, and the
     /// sample clinic where it has no doctors.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
@@ -145,18 +141,12 @@ struct Started {
 /// Builds and starts everything, says so, and then waits to be dropped.
 async fn serve(arguments: &Arguments, started: &mut Started) -> Result<(), Error> {
     let Started { database, fleet } = started;
-    let binaries = match (&arguments.bootstraps, arguments.profile) {
-        (Some(folder), _) => Binaries::bootstraps(folder)
-            .map_err(|error| format!("{}: {error}", folder.display()))?,
-        (None, profile) => {
-            eprintln!("building the functions");
-            let profile = match profile {
-                BuildProfile::Dev => Profile::Dev,
-                BuildProfile::Release => Profile::Release,
-            };
-            Binaries::build(profile).await?
-        }
+    eprintln!("building the functions");
+    let profile = match arguments.profile {
+        BuildProfile::Dev => Profile::Dev,
+        BuildProfile::Release => Profile::Release,
     };
+    let binaries = Binaries::build(profile).await?;
 
     let (owner, application) = match &arguments.database_url {
         Some(url) => (url.clone(), url.clone()),
