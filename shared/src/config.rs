@@ -47,11 +47,11 @@ impl Function {
     }
 }
 
-/// The log level: `AWS_LAMBDA_LOG_LEVEL` (which Lambda sets from the function's logging
-/// configuration), else `RUST_LOG`, else `info`.
+/// The log level: `RUST_LOG`, else `AWS_LAMBDA_LOG_LEVEL` (which Lambda sets from the function's
+/// logging configuration, whether or not that names a level), else `info`.
 pub fn log_level() -> String {
-    variable("AWS_LAMBDA_LOG_LEVEL")
-        .or_else(|| variable("RUST_LOG"))
+    variable("RUST_LOG")
+        .or_else(|| variable("AWS_LAMBDA_LOG_LEVEL"))
         .unwrap_or_else(|| "info".to_owned())
 }
 

@@ -7,8 +7,7 @@ use crate::clinic::Clinic;
 
 #[tokio::test]
 async fn each_answer_that_shows_patients_leaves_one_line_whatever_the_log_level() {
-    let mut clinic =
-        Clinic::open_with("", |fleet| fleet.variable("AWS_LAMBDA_LOG_LEVEL", "error")).await;
+    let mut clinic = Clinic::open_with("", |fleet| fleet.variable("RUST_LOG", "error")).await;
     let doctor = clinic.doctor("A", "UTC").await;
     let (patient, other) = (
         clinic.patient("Zacharias Unusual").await,

@@ -94,7 +94,7 @@ async fn a_secret_or_a_parameter_holds_a_url_or_what_rds_keeps_and_is_fetched_on
         let mut clinic = Clinic::open_on(database, "", |fleet| {
             kept_elsewhere(fleet, proxy.port(), variable)
                 .function_variable("doctors", "DATABASE_URL", base.unwrap_or_default())
-                .function_variable("doctors", "AWS_LAMBDA_LOG_LEVEL", "trace")
+                .function_variable("doctors", "RUST_LOG", "trace")
                 .function_variable("doctors", "AWS_SESSION_TOKEN", "the-roles-own")
         })
         .await;

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::clinic::Clinic;
+use crate::{clinic::Clinic, metrics::emf::documents};
 
 const OVER: &str = "invocation over";
 
@@ -47,10 +47,8 @@ async fn each_request_leaves_one_line_and_nothing_personal() {
 
 #[tokio::test]
 async fn a_body_is_not_logged_even_when_everything_else_is() {
-    let mut clinic = Clinic::open_with("", |fleet| {
-        fleet.variable("AWS_LAMBDA_LOG_LEVEL", "shared=debug,info")
-    })
-    .await;
+    let mut clinic =
+        Clinic::open_with("", |fleet| fleet.variable("RUST_LOG", "shared=debug,info")).await;
     let doctor = clinic.doctor("A", "UTC").await;
     let token = clinic.fleet.token("staff", "staff");
     let body = json!({ "doctorId": doctor, "reason": "a-private-reason", "nonsense": 1 });
@@ -72,14 +70,20 @@ async fn a_body_is_not_logged_even_when_everything_else_is() {
 }
 
 #[tokio::test]
-async fn the_level_is_a_variable() {
+async fn the_level_is_the_templates_and_a_functions_own_wins() {
     let clinic = Clinic::open_with("", |fleet| {
-        fleet.function_variable("doctors", "AWS_LAMBDA_LOG_LEVEL", "WARN")
+        fleet
+            .parameter("LogLevel", "warn")
+            .function_variable("health", "RUST_LOG", "info")
     })
     .await;
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    assert_eq!(clinic.get("/api/live").await.status, 200);
+    for path in ["/api/doctors", "/api/openapi.json", "/api/live"] {
+        assert_eq!(clinic.get(path).await.status, 200);
+    }
     assert!(clinic.logged("doctors", OVER).is_empty());
+    assert!(clinic.logged("openapi", OVER).is_empty());
     assert_eq!(clinic.logged("health", OVER).len(), 1);
+    // Metrics do not vanish with the log.
+    assert_eq!(documents(&clinic, "doctors").len(), 1);
     clinic.close().await;
 }

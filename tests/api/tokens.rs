@@ -239,7 +239,7 @@ async fn each_new_session_logs_in_with_a_token_of_that_moment() {
             .function_variable("doctors", "DATABASE_URL", url)
             .function_variable("doctors", "DATABASE_IAM_AUTH", "on")
             .function_variable("doctors", "AWS_SESSION_TOKEN", "session/token+of=the/role")
-            .function_variable("doctors", "AWS_LAMBDA_LOG_LEVEL", "trace");
+            .function_variable("doctors", "RUST_LOG", "trace");
         let keys = Moto::variables(1).into_iter();
         keys.chain(clock.variables())
             .fold(fleet, |fleet, (name, value)| {
