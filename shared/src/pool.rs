@@ -9,6 +9,7 @@
 
 mod census;
 mod connect;
+mod options;
 mod slots;
 mod transact;
 mod usage;
@@ -40,7 +41,8 @@ use connect::Connector;
 #[cfg(feature = "headroom")]
 pub(crate) use connect::WATCHING_PATIENCE;
 pub use connect::connect_for_maintenance;
-pub(crate) use connect::{connect_for_watching, guards, quote_identifier};
+pub(crate) use connect::connect_for_watching;
+pub(crate) use options::{guards, quote_identifier};
 use slots::{Slot, Slots};
 pub use usage::{Spent, Usage};
 
