@@ -248,7 +248,7 @@ fn each_function_has_a_place_for_the_release() {
     for function in template.functions {
         let release = Variable::Literal("unstamped".to_owned());
         assert_eq!(
-            function.variables.get("RELEASE"),
+            function.variables.as_ref().unwrap().get("RELEASE"),
             Some(&release),
             "{}",
             function.logical_id
