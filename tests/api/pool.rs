@@ -349,7 +349,8 @@ async fn behind_a_transaction_pooler_statements_are_unnamed_and_nothing_is_set_o
         );
         let pooled = parameters == "?pgbouncer=true";
         let begins = count(
-            "begin read only; set local statement_timeout = 4000; set local search_path = \"public\"",
+            "begin read only; set local search_path = \"public\"; set local statement_timeout = 4000; \
+             set local lock_timeout = 2000; set local idle_in_transaction_session_timeout = 5000",
         );
         assert_eq!(
             (begins, count("statement: commit")),

@@ -177,7 +177,7 @@ async fn a_configuration_that_cannot_be_is_named_before_anything_is_done() {
         (
             "DATABASE_OWNER_URL",
             "postgresql://127.0.0.1/clinic".to_owned(),
-            "DATABASE_OWNER_URL names no user",
+            "DATABASE_OWNER_URL: it names no user",
         ),
         (
             "DATABASE_OWNER_URL",
@@ -187,7 +187,7 @@ async fn a_configuration_that_cannot_be_is_named_before_anything_is_done() {
         (
             "DATABASE_MONITOR_URL",
             "mysql://h".to_owned(),
-            "DATABASE_MONITOR_URL must begin with postgresql://",
+            "DATABASE_MONITOR_URL: it must begin with postgresql://",
         ),
         (
             "DATABASE_MONITOR_URL",
