@@ -5,9 +5,14 @@ use std::{
     path::Path,
 };
 
-use fleet::{Binaries, Fleet};
+use fleet::{Binaries, Builder, Fleet};
 use serde_json::Value;
-use shared::{appointments::UPCOMING_PAGE, contract, idempotency::MAX_KEY, template};
+use shared::{
+    appointments::UPCOMING_PAGE,
+    contract,
+    idempotency::MAX_KEY,
+    template::{self, Template},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -34,13 +39,13 @@ fn operations(document: &Value) -> BTreeMap<String, &Value> {
 }
 
 /// The functions, who find nobody where their database should be.
-async fn without_a_database() -> Fleet {
+async fn without_a_database(adapt: impl FnOnce(Builder) -> Builder) -> Fleet {
     let binaries = Binaries::shared().await.expect("the functions").clone();
     let nowhere = "postgresql://application@127.0.0.1:1/clinic";
     let fleet = Fleet::builder()
         .binaries(binaries)
         .variable("DATABASE_URL", nowhere);
-    fleet.start().await.expect("a fleet")
+    adapt(fleet).start().await.expect("a fleet")
 }
 
 /// The names of an operation's parameters in this place.
@@ -64,52 +69,101 @@ fn the_document_that_is_checked_in_is_what_the_code_says() {
     );
 }
 
+/// What a stage with `ManagedInstances=on` has besides; the published document leaves it out.
+const MANAGED: &str = "GET /api/managed/doctors/{id}/appointments/upcoming";
+
+/// The template with this parameter.
+fn template(managed_instances: &str) -> Template {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let parameters = [("ManagedInstances", managed_instances)];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    template::read(&file, &parameters.into()).expect("the template")
+}
+
+/// The template's routes, and of each whether it asks for no token.
+fn routes(template: Template) -> BTreeMap<String, bool> {
+    let protected = template.http_api.expect("an API").protected;
+    let functions = template.functions.iter();
+    functions
+        .flat_map(|function| function.routes.as_ref().expect("routes"))
+        .map(|route| (route.key(), !protected.contains_key(route)))
+        .collect()
+}
+
 #[tokio::test]
 async fn template_fleet_and_document_have_the_same_routes() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let template = template::read(&file, &Default::default()).expect("the template");
     let document = document();
     let operations = operations(&document);
-    let described: BTreeSet<&str> = operations.keys().map(String::as_str).collect();
-
-    let protected = template.http_api.expect("an API").protected;
-    let of_the_template: BTreeMap<String, bool> = template
-        .functions
+    let described: BTreeMap<String, bool> = operations
         .iter()
-        .flat_map(|function| function.routes.as_ref().unwrap())
-        .map(|route| (route.key(), !protected.contains_key(route)))
+        .map(|(route, operation)| {
+            let no_token = operation.get("security") == Some(&Value::Array(Vec::new()));
+            (route.clone(), no_token)
+        })
         .collect();
-    let routes: BTreeSet<&str> = of_the_template.keys().map(String::as_str).collect();
-    assert_eq!(routes, described);
-    for (route, open) in &of_the_template {
-        let no_token = operations[route].get("security") == Some(&Value::Array(Vec::new()));
-        assert_eq!(no_token, *open, "{route}");
-    }
+    assert_eq!(routes(template("off")), described);
+    let fleet = without_a_database(|fleet| fleet).await;
+    let of_the_fleet: BTreeSet<&str> = fleet.routes().collect();
+    assert!(of_the_fleet.into_iter().eq(described.keys()));
+    fleet.shutdown().await;
+}
 
-    let fleet = without_a_database().await;
-    assert_eq!(fleet.routes().collect::<BTreeSet<_>>(), described);
+#[tokio::test]
+async fn managed_instances_bring_one_more_route_that_asks_for_a_token() {
+    let mut expected = routes(template("off"));
+    expected.insert(MANAGED.to_owned(), false);
+    assert_eq!(routes(template("on")), expected);
+
+    let fleet = without_a_database(|fleet| fleet.parameter("ManagedInstances", "on")).await;
+    let of_the_fleet: BTreeSet<&str> = fleet.routes().collect();
+    assert!(of_the_fleet.into_iter().eq(expected.keys()));
+    // The same function as on the other path, and the same caller: decided before the database is asked.
+    let stranger = fleet.token("admins", "stranger");
+    for (token, status) in [
+        (None, 401),
+        (Some("nonsense"), 401),
+        (Some(&*stranger), 403),
+    ] {
+        let reply = send_as(&fleet, http::Method::GET, &path(MANAGED), token, &[], None).await;
+        assert_eq!(reply.status, status, "{token:?}: {reply:?}");
+    }
     fleet.shutdown().await;
 }
 
 #[test]
-fn pages_may_read_every_header_that_is_described() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let template = template::read(&file, &Default::default()).expect("the template");
-    let cors = template.http_api.expect("an API").cors.expect("CORS");
-    let exposed: BTreeSet<&str> = cors.expose_headers.iter().map(String::as_str).collect();
+fn pages_may_use_every_method_send_every_header_and_read_those_that_are_described() {
+    let cors = template("off")
+        .http_api
+        .expect("an API")
+        .cors
+        .expect("CORS");
     let document = document();
+    let operations = operations(&document);
+    let texts = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
+    let methods = operations
+        .keys()
+        .filter_map(|route| route.split(' ').next().map(str::to_owned));
+    assert_eq!(texts(&cors.allow_methods), methods.collect());
+    let described = operations
+        .values()
+        .flat_map(|operation| parameters(operation, "header").into_keys());
+    // OpenAPI describes these two otherwise: by the security scheme, and by the body's type.
+    let sent = described.chain(["Authorization", "Content-Type"]);
+    assert_eq!(
+        texts(&cors.allow_headers),
+        sent.map(str::to_owned).collect()
+    );
+
     let refusals = &document["components"]["responses"];
-    let operations = operations(&document).into_values();
-    let shown = operations.map(|operation| &operation["responses"]);
-    let described: BTreeSet<&str> = shown
+    let shown = operations.values().map(|operation| &operation["responses"]);
+    let read = shown
         .chain([refusals])
         .flat_map(|responses| responses.as_object().expect("responses").values())
         .filter_map(|response| response["headers"].as_object())
-        .flat_map(|headers| headers.keys().map(String::as_str))
+        .flat_map(|headers| headers.keys().cloned())
         // The gateway's word, to which it adds no CORS headers.
-        .filter(|name| *name != "WWW-Authenticate")
-        .collect();
-    assert_eq!(exposed, described);
+        .filter(|name| *name != "WWW-Authenticate");
+    assert_eq!(texts(&cors.expose_headers), read.collect());
 }
 
 #[test]
@@ -242,7 +296,7 @@ async fn functions_know_the_fields_that_are_described_and_no_others() {
 
 #[tokio::test]
 async fn everybody_may_read_the_document_and_ask_whether_it_is_still_right() {
-    let fleet = without_a_database().await;
+    let fleet = without_a_database(|fleet| fleet).await;
     let get = async |headers: &[(&str, &str)]| {
         let path = "/api/openapi.json";
         send_as(&fleet, http::Method::GET, path, None, headers, None).await

@@ -26,7 +26,7 @@ use crate::version::Version;
 const ACCOUNT_CONCURRENCY: u32 = 1_000;
 
 /// What a fleet is made of; see [`Fleet::builder`]. Functions are addressed by the template's
-/// `Binary`.
+/// `Binary`; settings of one hold for every function of that executable.
 pub struct Builder {
     template: Source,
     parameters: Parameters,
@@ -295,7 +295,13 @@ impl Builder {
                 };
                 routes.push((route, target));
             }
-            functions.insert(described.binary?, function);
+            // Two functions of one executable are two: the second has its name in the template.
+            let binary = described.binary?;
+            let name = match functions.contains_key(&binary) {
+                true => described.logical_id,
+                false => binary,
+            };
+            functions.insert(name, function);
         }
         let address = listener.local_addr()?;
         let issuer = Issuer::new(format!("http://{address}{}", endpoint::PREFIX)).await?;
