@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use headers::{ETag, HeaderMapExt, IfMatch, IfNoneMatch};
-use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use lambda_http::http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -28,7 +28,13 @@ pub struct Answer {
     pub patients: Vec<Uuid>,
     /// Whether it was given before, to the same Idempotency-Key.
     pub replayed: bool,
+    /// Whether its entity tag is that of another thing than what it shows.
+    tags_another: bool,
 }
+
+/// Marks a response whose strong entity tag does not name its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TagsAnother;
 
 impl Answer {
     /// The answer that shows one thing, with a strong entity tag.
@@ -42,11 +48,10 @@ impl Answer {
     ) -> Result<Self, Error> {
         let body = json(value)?;
         Ok(Self {
-            status: status.as_u16(),
-            headers: vec![(header::ETAG.to_string(), format!("\"{}\"", digest(&body)))],
+            headers: vec![(header::ETAG.to_string(), strong_tag(&body))],
             body,
             patients,
-            replayed: false,
+            ..Self::empty(status)
         })
     }
 
@@ -74,7 +79,32 @@ impl Answer {
             body: String::new(),
             patients: Vec::new(),
             replayed: false,
+            tags_another: false,
         }
+    }
+
+    /// An answer as it was given before.
+    pub(crate) fn again(
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+        patients: Vec<Uuid>,
+    ) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+            patients,
+            replayed: true,
+            tags_another: false,
+        }
+    }
+
+    /// The same without an entity tag: what is shown cannot be changed or read again as it is.
+    pub fn untagged(mut self) -> Self {
+        self.headers
+            .retain(|(name, _)| name != header::ETAG.as_str());
+        self
     }
 
     /// The same with another thing's entity tag: that of what was changed, where more is shown.
@@ -82,10 +112,10 @@ impl Answer {
     /// # Errors
     /// As for [`Answer::showing`].
     pub fn tagged_as(mut self, value: &impl Serialize) -> Result<Self, Error> {
-        let tag = strong_tag(value)?;
-        self.headers
-            .retain(|(name, _)| name != header::ETAG.as_str());
+        let tag = strong_tag(&json(value)?);
+        self = self.untagged();
         self.headers.push((header::ETAG.to_string(), tag));
+        self.tags_another = true;
         Ok(self)
     }
 
@@ -106,48 +136,39 @@ impl Answer {
         if self.replayed {
             response = response.header(REPLAYED, "true");
         }
+        if self.tags_another {
+            response = response.extension(TagsAnother);
+        }
         response
             .body(self.body.into())
             .map_err(|error| Error::Unexpected(error.into()))
     }
 }
 
-/// An answer that shows one thing that can be changed: with a strong entity tag, 304 for whoever
-/// has it already.
-///
-/// # Errors
-/// As for [`Answer::showing`].
-pub(crate) fn one(request: &HeaderMap, value: &impl Serialize) -> Result<Response, Error> {
-    let body = json(value)?;
-    let tag = format!("\"{}\"", digest(&body));
-    shown(request, body, &tag)
+/// A text that every environment shows as it is. Its tag is made once, and not with each request.
+#[derive(Debug)]
+pub struct Document {
+    pub(crate) text: &'static str,
+    pub(crate) tag: String,
 }
 
-/// An answer that shows a list or figures: with a weak entity tag, because it may be compressed,
-/// and 304 for whoever has it already.
-///
-/// # Errors
-/// As for [`Answer::showing`].
-pub(crate) fn many(request: &HeaderMap, value: &impl Serialize) -> Result<Response, Error> {
-    let body = json(value)?;
-    let tag = format!("W/\"{}\"", digest(&body));
-    shown(request, body, &tag)
+impl Document {
+    /// JSON already.
+    pub fn new(text: &'static str) -> Self {
+        let tag = weak_tag(text);
+        Self { text, tag }
+    }
 }
 
-/// An answer that is the same for everybody and holds nothing of anybody's: it may be kept for some
-/// minutes, and is asked for again by its tag.
+/// The answer that shows a body with this entity tag: 304 for whoever has it already.
 ///
 /// # Errors
-/// As for [`Answer::showing`].
-pub(crate) fn document(request: &HeaderMap, text: &str) -> Result<Response, Error> {
-    let tag = format!("W/\"{}\"", digest(text));
-    let mut response = shown(request, text.to_owned(), &tag)?;
-    let kept = HeaderValue::from_static("public, max-age=300");
-    response.headers_mut().insert(header::CACHE_CONTROL, kept);
-    Ok(response)
-}
-
-fn shown(request: &HeaderMap, body: String, tag: &str) -> Result<Response, Error> {
+/// [`Error::Unexpected`] where the tag is none, which is a defect.
+pub(crate) fn shown(
+    request: &HeaderMap,
+    body: impl Into<String>,
+    tag: &str,
+) -> Result<Response, Error> {
     let etag: ETag = tag.parse().map_err(|_| Error::Unexpected(tag.into()))?;
     let has_it = request
         .typed_get::<IfNoneMatch>()
@@ -155,15 +176,12 @@ fn shown(request: &HeaderMap, body: String, tag: &str) -> Result<Response, Error
     let (status, body) = if has_it {
         (StatusCode::NOT_MODIFIED, String::new())
     } else {
-        (StatusCode::OK, body)
+        (StatusCode::OK, body.into())
     };
-    let headers = vec![(header::ETAG.to_string(), tag.to_owned())];
     let answer = Answer {
-        status: status.as_u16(),
-        headers,
+        headers: vec![(header::ETAG.to_string(), tag.to_owned())],
         body,
-        patients: Vec::new(),
-        replayed: false,
+        ..Answer::empty(status)
     };
     answer.response()
 }
@@ -173,7 +191,7 @@ fn shown(request: &HeaderMap, body: String, tag: &str) -> Result<Response, Error
 /// # Errors
 /// [`Refusal::PreconditionFailed`] where it has seen something else.
 pub fn check_precondition(if_match: &IfMatch, current: &impl Serialize) -> Result<(), Error> {
-    let tag = strong_tag(current)?;
+    let tag = strong_tag(&json(current)?);
     let etag: ETag = tag.parse().map_err(|_| Error::Unexpected(tag.into()))?;
     if if_match.precondition_passes(&etag) {
         Ok(())
@@ -182,12 +200,18 @@ pub fn check_precondition(if_match: &IfMatch, current: &impl Serialize) -> Resul
     }
 }
 
-fn strong_tag(value: &impl Serialize) -> Result<String, Error> {
-    Ok(format!("\"{}\"", digest(&json(value)?)))
+pub(crate) fn json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Unexpected(error.into()))
 }
 
-fn json(value: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::Unexpected(error.into()))
+/// Names these very bytes.
+pub(crate) fn strong_tag(body: &str) -> String {
+    format!("\"{}\"", digest(body))
+}
+
+/// Names what they say, in whichever form.
+pub(crate) fn weak_tag(body: &str) -> String {
+    format!("W/\"{}\"", digest(body))
 }
 
 /// 128 bits of SHA-256: nobody meets two bodies with the same by chance or on purpose.

@@ -119,13 +119,9 @@ async fn replay(db: &mut Transaction, key: &Key) -> Result<Answer, Error> {
     if stored.fingerprint != key.fingerprint() {
         return Err(Refusal::KeyReused.into());
     }
-    Ok(Answer {
-        status: u16::try_from(stored.status).map_err(|error| Error::Unexpected(error.into()))?,
-        headers: stored.headers.0,
-        body: stored.body,
-        patients: stored.patients,
-        replayed: true,
-    })
+    let status = u16::try_from(stored.status).map_err(|error| Error::Unexpected(error.into()))?;
+    let headers = stored.headers.0;
+    Ok(Answer::again(status, headers, stored.body, stored.patients))
 }
 
 async fn store(db: &mut Transaction, key: &Key, answer: &Answer) -> Result<(), Error> {

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use headers::{ContentType, HeaderMapExt, IfMatch};
 use lambda_http::{
-    RequestExt, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext,
+    RequestExt,
+    aws_lambda_events::apigw::ApiGatewayV2httpRequestContext,
+    http::header::{CACHE_CONTROL, HeaderValue},
+    request::RequestContext,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
@@ -12,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     access_log,
-    answer::{self, Answer, Response},
+    answer::{self, Answer, Document, Response},
     auth::Caller,
     config::Claims,
     error::Error,
@@ -236,28 +239,38 @@ impl Request {
         answer.response()
     }
 
-    /// The answer that shows one thing that can be changed: with a strong entity tag for If-Match.
+    /// The answer that shows one thing that can be changed: with a strong entity tag for If-Match, 304
+    /// for whoever has it already.
     ///
     /// # Errors
     /// [`Error::Unexpected`] where the value has no JSON form, which is a defect.
     pub fn one(&self, value: &impl Serialize) -> Result<Response, Error> {
-        answer::one(self.http.headers(), value)
+        let body = answer::json(value)?;
+        let tag = answer::strong_tag(&body);
+        answer::shown(self.http.headers(), body, &tag)
     }
 
-    /// The answer that shows a list or figures: 304 where the client has it already.
+    /// The answer that shows a list or figures: with a weak entity tag, because it may be compressed,
+    /// and 304 for whoever has it already.
     ///
     /// # Errors
     /// As for [`Request::one`].
     pub fn many(&self, value: &impl Serialize) -> Result<Response, Error> {
-        answer::many(self.http.headers(), value)
+        let body = answer::json(value)?;
+        let tag = answer::weak_tag(&body);
+        answer::shown(self.http.headers(), body, &tag)
     }
 
-    /// The answer that shows a document of the API's own: the same for everybody, JSON already.
+    /// The answer that shows a document of the API's own: the same for everybody, it holds nothing of
+    /// anybody's. It may be kept for some minutes, and is asked for again by its tag.
     ///
     /// # Errors
     /// As for [`Request::one`].
-    pub fn document(&self, text: &'static str) -> Result<Response, Error> {
-        answer::document(self.http.headers(), text)
+    pub fn document(&self, document: &Document) -> Result<Response, Error> {
+        let mut response = answer::shown(self.http.headers(), document.text, &document.tag)?;
+        let kept = HeaderValue::from_static("public, max-age=300");
+        response.headers_mut().insert(CACHE_CONTROL, kept);
+        Ok(response)
     }
 
     /// What the environment's pool holds.

@@ -1,4 +1,4 @@
-//! Lists are compressed for whoever asks; what has a strong entity tag is not.
+//! Lists are compressed for whoever asks; what a strong entity tag names is not.
 
 use std::io::Read;
 
@@ -121,5 +121,47 @@ async fn what_a_strong_tag_names_is_not_compressed() {
         (200, true),
         "{changed:?}"
     );
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn what_a_change_of_the_frame_leaves_outside_is_compressed() {
+    let mut clinic = Clinic::open().await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    let patient = clinic.patient("P").await;
+    clinic
+        .visits(doctor, patient, "'2199-07-01 00:00Z'", 100, "confirmed")
+        .await;
+    let path = format!("/api/doctors/{doctor}");
+    let token = staff(&clinic.fleet);
+    let gzip = ("accept-encoding", "gzip");
+    let send = async |method: Method, route: &str, headers: &[(&str, &str)], body: Value| {
+        let path = format!("{path}/{route}");
+        clinic
+            .send(method, &path, Some(&token), headers, Some(&body))
+            .await
+    };
+    let outside = |reply: &Reply| {
+        let listed = decoded(reply)["outside"].take();
+        listed.as_array().map(Vec::len)
+    };
+
+    let week = json!({ "workingHours": [] });
+    let headers = [gzip, ("if-match", "*")];
+    let changed = send(Method::PUT, "working-hours", &headers, week.clone()).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_eq!(outside(&changed), Some(100));
+    // The tag is the doctor's, as it is without compression, and good for the next change.
+    let tag = changed.headers["etag"].to_str().unwrap();
+    assert_eq!(tag, clinic.get(&path).await.headers["etag"]);
+    let headers = [("if-match", tag)];
+    let again = send(Method::PUT, "working-hours", &headers, week).await;
+    assert_eq!(again.status, 200, "{again:?}");
+
+    let month = json!({ "startsAt": "2199-07-01T00:00:00Z", "endsAt": "2199-08-01T00:00:00Z" });
+    let away = send(Method::POST, "time-off", &[gzip], month).await;
+    assert_eq!(away.status, 201, "{away:?}");
+    assert_eq!(outside(&away), Some(100));
+    assert!(!away.headers.contains_key("etag"), "{:?}", away.headers);
     clinic.close().await;
 }

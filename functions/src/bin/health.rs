@@ -36,11 +36,11 @@ fn live(request: &Request) -> Result<Response, Error> {
 }
 
 async fn health(request: Request) -> Result<Response, Error> {
-    request.caller()?;
+    let caller = request.caller()?;
     let query: Query = request.query()?;
     let database = match query.deep {
         Some(Deep::Yes) => {
-            request.caller()?.may(Action::SeeOperations)?;
+            caller.may(Action::SeeOperations)?;
             Some(DatabaseHealth {
                 reachable: true,
                 server: health::look(request.reader().await?).await?,

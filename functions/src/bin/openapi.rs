@@ -1,9 +1,16 @@
 //! `GET /api/openapi.json`, for everybody: the description of this API.
 
-use shared::{answer::Response, error::Error, request::Request};
+use std::sync::LazyLock;
+
+use shared::{
+    answer::{Document, Response},
+    error::Error,
+    request::Request,
+};
 
 /// As `make contract` wrote it.
-const DOCUMENT: &str = include_str!("../../../shared/openapi.json");
+static DOCUMENT: LazyLock<Document> =
+    LazyLock::new(|| Document::new(include_str!("../../../shared/openapi.json")));
 
 fn main() -> Result<(), lambda_http::Error> {
     shared::lambda::serve(handler)
@@ -11,5 +18,5 @@ fn main() -> Result<(), lambda_http::Error> {
 
 async fn handler(request: Request) -> Result<Response, Error> {
     request.no_query()?;
-    request.document(DOCUMENT)
+    request.document(&DOCUMENT)
 }

@@ -227,9 +227,16 @@ impl Operation {
         self.shows(StatusCode::OK, says, &["ETag"], Some(Schemas::shown::<T>))
     }
 
-    /// Shows the thing that was made.
+    /// Shows the thing that was made, which can be changed.
     pub(super) fn created<T: JsonSchema>(self, says: &'static str) -> Self {
         const HEADERS: &[&str] = &["ETag", "Location", "Idempotency-Replayed"];
+        let schema = Schemas::shown::<T>;
+        self.shows(StatusCode::CREATED, says, HEADERS, Some(schema))
+    }
+
+    /// Shows the thing that was made, which stays as it is.
+    pub(super) fn added<T: JsonSchema>(self, says: &'static str) -> Self {
+        const HEADERS: &[&str] = &["Location", "Idempotency-Replayed"];
         let schema = Schemas::shown::<T>;
         self.shows(StatusCode::CREATED, says, HEADERS, Some(schema))
     }

@@ -114,7 +114,7 @@ pub(super) fn all() -> Vec<Operation> {
             .id("id", doctor)
             .idempotent()
             .body::<TimeOffDraft>()
-            .created::<Added<'_>>("The absence, and the appointments that are in it.")
+            .added::<Added<'_>>("The absence, and the appointments that are in it.")
             .writes(),
         route(
             "DELETE /api/doctors/{id}/time-off/{timeOffId}",

@@ -101,7 +101,8 @@ impl Change for Absence<'_> {
             outside: &outside,
         };
         let location = format!("/api/doctors/{doctor}/time-off/{}", time_off.id);
-        Answer::created(location, &added, outside.patients())
+        // Nobody changes an absence, or reads it by itself, so a tag would be of no use.
+        Answer::created(location, &added, outside.patients()).map(Answer::untagged)
     }
 }
 
