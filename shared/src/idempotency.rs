@@ -47,6 +47,16 @@ impl Key {
     }
 }
 
+/// A change whose answer may be given again.
+pub trait Repeatable: Change<Outcome = Answer> {
+    /// Whether whoever asks may have it made, of which [`Change::make`] makes sure itself. Asked again
+    /// before the answer is given again: meanwhile they may have become somebody else, or nobody.
+    ///
+    /// # Errors
+    /// As for [`Change::make`], where they may not.
+    fn permit(&self, db: &mut Transaction) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
 /// A change that is made once for each key.
 #[derive(Debug)]
 pub struct Once<'a, C> {
@@ -56,7 +66,7 @@ pub struct Once<'a, C> {
     pub key: Option<&'a Key>,
 }
 
-impl<C: Change<Outcome = Answer>> Change for Once<'_, C> {
+impl<C: Repeatable> Change for Once<'_, C> {
     type Outcome = Answer;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
@@ -64,6 +74,7 @@ impl<C: Change<Outcome = Answer>> Change for Once<'_, C> {
             return self.change.make(db).await;
         };
         if !claim(db, key).await? {
+            self.change.permit(db).await?;
             return replay(db, key).await;
         }
         let answer = self.change.make(db).await?;
@@ -142,39 +153,6 @@ async fn store(db: &mut Transaction, key: &Key, answer: &Answer) -> Result<(), E
     Ok(())
 }
 
-/// Forgets the keys of a subject that is somebody else from here on, or nobody: what was shown to the
-/// one is not shown again to the other.
-///
-/// # Errors
-/// The driver's.
-pub(crate) async fn forget(db: &mut Transaction, subject: &str) -> sqlx::Result<()> {
-    loop {
-        // By their place, as a purge removes them; in the order of the primary key, which finds them.
-        let forgotten = sqlx::query!(
-            "delete from idempotency_keys
-             where ctid = any (array(
-                 select ctid from idempotency_keys
-                 where subject = $1
-                 order by subject, route, key
-                 limit $2
-                 for update
-             ))",
-            subject,
-            BATCH,
-        )
-        .execute(&mut *db)
-        .await?;
-        if !is_full(forgotten.rows_affected()) {
-            return Ok(());
-        }
-    }
-}
-
-/// Whether a batch was full, so that there may be more.
-fn is_full(removed: u64) -> bool {
-    removed >= BATCH.unsigned_abs()
-}
-
 /// Removes keys past their time, some at once. One transaction each, so that no lock is held for
 /// long.
 #[derive(Clone, Copy, Debug)]
@@ -208,6 +186,6 @@ impl Change for Purge {
 impl Purge {
     /// Whether a batch was full, so that there may be more.
     pub fn is_full(purged: u64) -> bool {
-        is_full(purged)
+        purged >= BATCH.unsigned_abs()
     }
 }

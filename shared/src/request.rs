@@ -19,7 +19,7 @@ use crate::{
     auth::Caller,
     config::Claims,
     error::Error,
-    idempotency::{Key, MAX_KEY, Once},
+    idempotency::{Key, MAX_KEY, Once, Repeatable},
     invocation::Invocation,
     pool::Statistics,
     reader::Reader,
@@ -223,7 +223,7 @@ impl Request {
     /// As for [`Request::write`], and those of [`Request::idempotency_key`].
     pub async fn write_once<C>(&self, caller: &Caller, change: &C) -> Result<Answer, Error>
     where
-        C: Change<Outcome = Answer>,
+        C: Repeatable,
     {
         let key = self.idempotency_key(caller)?;
         let key = key.as_ref();

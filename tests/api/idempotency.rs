@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::{
     clinic::{Clinic, problem},
-    desk::{Desk, book, id},
-    probe::PATIENCE,
+    desk::{Desk, book, friday, id},
+    probe::{PATIENCE, Reply},
 };
 
 const APPOINTMENTS: &str = "select count(*) from appointments";
@@ -72,8 +72,7 @@ async fn of_two_at_once_one_is_done_and_both_are_answered() {
         );
         assert_eq!((one.status.as_u16(), two.status.as_u16()), (201, 201));
         assert_eq!(one.body, two.body);
-        let replayed =
-            |reply: &crate::probe::Reply| reply.headers.contains_key("idempotency-replayed");
+        let replayed = |reply: &Reply| reply.headers.contains_key("idempotency-replayed");
         assert!(replayed(&one) != replayed(&two), "one of them did it");
     }
     assert_eq!(desk.count(APPOINTMENTS).await, 4);
@@ -179,15 +178,75 @@ async fn who_a_patient_is_changes_before_a_booking_or_after_it() {
     desk.clinic.sql("update patients set subject = 's-2'").await;
     let fleet = &desk.clinic.fleet;
     let booking = tokio::spawn(book(fleet, &desk.as_patient, Some("k"), &draft));
-    let start = Instant::now();
     let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
-    while desk.count(waiting).await == 0 {
-        assert!(start.elapsed() < PATIENCE, "nobody waits");
-        desk.clinic.sql("select pg_stat_clear_snapshot()").await;
-    }
+    appears(&mut desk, waiting).await;
     desk.clinic.sql("commit").await;
     problem(&booking.await.unwrap(), 403, "forbidden");
     desk.clinic.close().await;
+}
+
+#[tokio::test]
+async fn one_key_is_another_one_on_another_route() {
+    let desk = Desk::open().await;
+    let draft = desk.draft("09:00", "09:30", json!({}));
+    let booked = desk.book_with_key(&desk.as_staff, "k", &draft).await;
+    assert_eq!(booked.status, 201, "{booked:?}");
+    let body = json!({ "fullName": "R" });
+    let registered = send_with_key(&desk, &desk.as_staff, "/api/patients", &body).await;
+    assert_eq!(registered.status, 201, "{registered:?}");
+    assert_eq!(registered.json()["fullName"], "R");
+    desk.clinic.close().await;
+}
+
+/// Sends a body with the key `k`.
+async fn send_with_key(desk: &Desk, token: &str, path: &str, body: &Value) -> Reply {
+    let key = [("idempotency-key", "k")];
+    desk.clinic
+        .send(Method::POST, path, Some(token), &key, Some(body))
+        .await
+}
+
+#[tokio::test]
+async fn whoever_may_no_longer_ask_is_not_answered_again() {
+    let mut desk = Desk::open().await;
+    let draft = desk.draft("09:00", "09:30", json!({}));
+    let subject = "once-staff";
+    let as_staff = desk.clinic.fleet.token("staff", subject);
+    let first = desk.book_with_key(&as_staff, "k", &draft).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    for role in ["doctor", "patient"] {
+        let demoted = desk.clinic.fleet.token(role, subject);
+        let again = desk.book_with_key(&demoted, "k", &draft).await;
+        problem(&again, 403, "forbidden");
+    }
+    let again = desk.book_with_key(&as_staff, "k", &draft).await;
+    assert_eq!(again.body, first.body);
+
+    // A doctor's own patient, and an absence in which the appointment is.
+    let next = desk.draft("10:00", "10:30", json!({}));
+    let path = format!("/api/doctors/{}/time-off", desk.doctor);
+    let away = json!({ "startsAt": friday("09:00"), "endsAt": friday("10:00") });
+    let booked = desk.book_with_key(&desk.as_doctor, "k", &next).await;
+    let absent = send_with_key(&desk, &desk.as_doctor, &path, &away).await;
+    assert_eq!((booked.status.as_u16(), absent.status.as_u16()), (201, 201));
+    let again = desk.book_with_key(&desk.as_doctor, "k", &next).await;
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    desk.clinic.sql("update doctors set subject = null").await;
+    let booked = desk.book_with_key(&desk.as_doctor, "k", &next).await;
+    problem(&booked, 403, "forbidden");
+    let absent = send_with_key(&desk, &desk.as_doctor, &path, &away).await;
+    problem(&absent, 403, "forbidden");
+    desk.clinic.close().await;
+}
+
+/// Waits until this statement, a count, finds something.
+async fn appears(desk: &mut Desk, what: &'static str) {
+    let start = Instant::now();
+    while desk.count(what).await == 0 {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        desk.clinic.sql("select pg_stat_clear_snapshot()").await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
@@ -197,27 +256,41 @@ async fn a_booking_whose_answer_was_lost_is_there_once() {
     let url = database
         .application_url()
         .replace(&database.port().to_string(), &proxy.port().to_string());
-    let clinic = Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;
+    let clinic = Clinic::open_on(database, "", |fleet| {
+        fleet
+            .variable("DATABASE_URL", url)
+            .variable("DATABASE_STATEMENT_TIMEOUT", "15")
+            .variable("DATABASE_LOCK_TIMEOUT", "15")
+    })
+    .await;
     let mut desk = Desk::of(clinic).await;
-    // Another one first: the session is there then, and its statements are prepared.
-    let other = desk.draft("08:00", "08:30", json!({}));
-    assert_eq!(desk.book(&desk.as_patient, &other).await.status, 201);
     let draft = desk.draft("09:00", "09:30", json!({}));
-    // The word that it is committed takes so long that the environment ends before it comes.
-    proxy.delay(Duration::from_millis(100));
+    // The commit waits for the test.
+    for statement in [
+        "create function wait() returns trigger language plpgsql as
+             $$ begin perform pg_advisory_xact_lock_shared(1); return null; end $$",
+        "create constraint trigger waits after insert on appointments
+             deferrable initially deferred for each row execute function wait()",
+        "select pg_advisory_lock(1)",
+    ] {
+        desk.clinic.sql(statement).await;
+    }
     let fleet = &desk.clinic.fleet;
     let lost = tokio::spawn(book(fleet, &desk.as_patient, Some("k"), &draft));
-    let start = Instant::now();
-    while desk.count(APPOINTMENTS).await == 1 {
-        assert!(start.elapsed() < PATIENCE, "nothing is booked");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let committing = "select count(*) from pg_stat_activity
+        where usename = 'application' and query = 'commit' and wait_event_type = 'Lock'";
+    appears(&mut desk, committing).await;
+    // The server is told nothing of the environment's end, and the environment nothing of the commit.
+    proxy.stall();
     let environment = desk.clinic.fleet.environments("appointments")[0].id.clone();
     assert!(desk.clinic.fleet.kill(&environment));
     let lost = lost.await.unwrap();
     assert_eq!(lost.status, 500, "the gateway's word: {lost:?}");
     assert_eq!(lost.json(), json!({ "message": "Internal Server Error" }));
-    proxy.delay(Duration::ZERO);
+    assert_eq!(desk.count(APPOINTMENTS).await, 0);
+    desk.clinic.sql("select pg_advisory_unlock(1)").await;
+    appears(&mut desk, APPOINTMENTS).await;
+    proxy.heal();
 
     let again = desk.book_with_key(&desk.as_patient, "k", &draft).await;
     assert_eq!(again.status, 201, "{again:?}");
@@ -226,7 +299,7 @@ async fn a_booking_whose_answer_was_lost_is_there_once() {
         again.json()["patient"]["id"],
         Value::String(desk.patient.to_string())
     );
-    assert_eq!(desk.count(APPOINTMENTS).await, 2);
+    assert_eq!(desk.count(APPOINTMENTS).await, 1);
     // Without a key it is another booking, which has no place.
     problem(&desk.book(&desk.as_patient, &draft).await, 409, "overlap");
     desk.clinic.close().await;

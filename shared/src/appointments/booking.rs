@@ -17,6 +17,7 @@ use crate::{
     auth::Access,
     doctors::{self, LockedDoctor},
     error::Error,
+    idempotency::Repeatable,
     refusal::Refusal,
     text::Text,
     transaction::{Change, Transaction},
@@ -64,9 +65,7 @@ impl Change for Booking<'_> {
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { draft, access, .. } = self;
         let period = calendar::period(draft.starts_at, draft.ends_at)?;
-        let doctor = doctors::lock(&mut *db, draft.doctor_id).await?;
-        let patient = find_patient(&mut *db, draft).await?;
-        let doctor = self.permit(doctor, patient)?;
+        let doctor = self.permitted(&mut *db).await?;
         calendar::check(&mut *db, &doctor, period, None, draft.override_hours).await?;
         let id = insert(&mut *db, draft).await.map_err(calendar::decided)?;
         let after = json!({
@@ -89,14 +88,18 @@ impl Change for Booking<'_> {
     }
 }
 
+impl Repeatable for Booking<'_> {
+    async fn permit(&self, db: &mut Transaction) -> Result<(), Error> {
+        self.permitted(db).await.map(drop)
+    }
+}
+
 impl Booking<'_> {
     /// Decides before anything is told about doctor or patient. A doctor books the patients on
     /// their own schedule, a patient themselves.
-    fn permit(
-        &self,
-        doctor: Option<LockedDoctor>,
-        patient: Option<KnownPatient>,
-    ) -> Result<LockedDoctor, Error> {
+    async fn permitted(&self, db: &mut Transaction) -> Result<LockedDoctor, Error> {
+        let doctor = doctors::lock(&mut *db, self.draft.doctor_id).await?;
+        let patient = find_patient(&mut *db, self.draft).await?;
         let is =
             |wanted: Option<&str>, subject: Option<&str>| wanted.is_some() && wanted == subject;
         let doctors_own = is(

@@ -14,6 +14,7 @@ use crate::{
     answer::Answer,
     auth::Access,
     error::Error,
+    idempotency::Repeatable,
     period::Period,
     text::Text,
     transaction::{Change, Transaction},
@@ -103,6 +104,12 @@ impl Change for Absence<'_> {
         let location = format!("/api/doctors/{doctor}/time-off/{}", time_off.id);
         // Nobody changes an absence, or reads it by itself, so a tag would be of no use.
         Answer::created(location, &added, outside.patients()).map(Answer::untagged)
+    }
+}
+
+impl Repeatable for Absence<'_> {
+    async fn permit(&self, db: &mut Transaction) -> Result<(), Error> {
+        lock_frame(db, &self.access, self.doctor).await.map(drop)
     }
 }
 

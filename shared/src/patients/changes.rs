@@ -15,7 +15,7 @@ use crate::{
     answer::{Answer, check_precondition},
     auth::Access,
     error::Error,
-    idempotency,
+    idempotency::Repeatable,
     patch::given,
     refusal::Refusal,
     text::Text,
@@ -39,6 +39,13 @@ impl Change for Registration<'_> {
         let patient = find(&mut *db, &self.access, id).await?;
         let patient = patient.ok_or(Error::NotFound("patient"))?;
         Answer::created(format!("/api/patients/{id}"), &patient, vec![id])
+    }
+}
+
+impl Repeatable for Registration<'_> {
+    /// The front desk alone registers, which the token says.
+    async fn permit(&self, _: &mut Transaction) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -94,12 +101,6 @@ impl Change for Correction<'_> {
         let corrected = self.patch.applied_to(current.clone());
         if corrected != current {
             update(&mut *db, &corrected).await.map_err(decided)?;
-        }
-        if corrected.subject != current.subject
-            && let Some(Some(former)) = &current.subject
-        {
-            // After the update, which waits for bookings of this patient: their keys are there now.
-            idempotency::forget(&mut *db, former).await?;
         }
         Answer::showing(StatusCode::OK, &corrected, vec![corrected.id])
     }
