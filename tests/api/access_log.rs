@@ -3,20 +3,17 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::clinic::Clinic;
+use crate::clinic::{Clinic, where_it_is_noon};
 
 #[tokio::test]
 async fn each_answer_that_shows_patients_leaves_one_line_whatever_the_log_level() {
     let mut clinic = Clinic::open_with("", |fleet| fleet.variable("RUST_LOG", "error")).await;
-    let doctor = clinic.doctor("A", "UTC").await;
+    let doctor = clinic.doctor("A", &where_it_is_noon()).await;
     let (patient, other) = (
         clinic.patient("Zacharias Unusual").await,
         clinic.patient("Zoë Unusual").await,
     );
-    let (today, tomorrow) = (
-        "date_trunc('day', now(), 'UTC')",
-        "now() + interval '1 day'",
-    );
+    let (today, tomorrow) = ("now() - interval '1 hour'", "now() + interval '1 day'");
     clinic.visits(doctor, patient, today, 1, "completed").await;
     clinic.visits(doctor, other, tomorrow, 1, "scheduled").await;
     let visit: uuid::Uuid = sqlx::query_scalar("select id from appointments where patient_id = $1")

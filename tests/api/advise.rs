@@ -185,20 +185,14 @@ fn what_is_not_known_is_no_advice() {
     assert_eq!(advise(nothing, &[]).0, 2);
 }
 
-/// So many minutes ago.
-fn ago(minutes: u64) -> DateTime {
-    DateTime::from(clock::now() - Duration::from_secs(60 * minutes))
-}
-
-/// What CloudWatch makes of a line of metrics, as if it had been written so many minutes ago.
-fn extracted(line: &str, minutes: u64) -> Vec<MetricDatum> {
+/// What CloudWatch makes of a line of metrics, as if it had been written at this time.
+fn extracted(line: &str, at: DateTime) -> Vec<MetricDatum> {
     let Ok(document) = serde_json::from_str::<Value>(line) else {
         return Vec::new();
     };
     let Some(directives) = document["_aws"]["CloudWatchMetrics"].as_array() else {
         return Vec::new();
     };
-    let at = ago(minutes);
     let mut data = Vec::new();
     for directive in directives {
         for set in directive["Dimensions"].as_array().unwrap() {
@@ -233,6 +227,9 @@ async fn metrics_in_cloudwatch_become_advice() {
     let looks = 6;
     let (clinic, _) = served(looks).await;
     let cloudwatch = CloudWatch::start().await.unwrap();
+    // Whole minutes apart, wherever a minute begins for whoever counts them.
+    let now = clock::now();
+    let ago = |minutes: u64| DateTime::from(now - Duration::from_secs(60 * minutes + 30));
     for function in ["doctors", MONITOR] {
         // The monitor writes several lines a look; which minute is whose does not matter, so long
         // as the lines of one look stay together.
@@ -241,7 +238,7 @@ async fn metrics_in_cloudwatch_become_advice() {
             if line.text.contains("CeilingShare") {
                 looked += 1;
             }
-            let data = extracted(&line.text, 2 + looked);
+            let data = extracted(&line.text, ago(2 + looked));
             if !data.is_empty() {
                 cloudwatch.put_metrics("Headroom", data).await.unwrap();
             }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::Timelike;
 use fleet::{
     Binaries, Builder, Fleet, LogLine,
     database::{self, Database},
@@ -267,6 +268,13 @@ async fn start(database: &Database, adapt: impl FnOnce(Builder) -> Builder) -> F
         .function_variable("migrate", "DATABASE_URL", database.application_url())
         .function_variable("migrate", "DATABASE_CEILING", CEILING.to_string());
     adapt(fleet).start().await.expect("a fleet")
+}
+
+/// A time zone in which it is about noon, so that no day ends there while a test looks at it.
+pub(crate) fn where_it_is_noon() -> String {
+    let now = chrono::DateTime::<chrono::Utc>::from(shared::clock::now());
+    // POSIX counts them westwards.
+    format!("Etc/GMT{:+}", i64::from(now.hour()) - 12)
 }
 
 /// Asserts a problem document: status, type, and nothing internal in it. Returns it.
