@@ -180,7 +180,7 @@ pub fn environments(function: &Function) -> Result<Option<u32>, Finding> {
     number.clone().map_err(|error| of_template(&error))
 }
 
-/// A property that a number depends on and that is not known.
+/// A property that a number depends on and that cannot be used, or is not known.
 pub(super) fn of_template(error: &crate::template::Unusable) -> Finding {
     let what = format!(
         "{} is {}; accepted is {}",
@@ -188,5 +188,5 @@ pub(super) fn of_template(error: &crate::template::Unusable) -> Finding {
     );
     Finding::unknown(Rule::Template, what)
         .of(&error.logical_id)
-        .change(GIVE_PARAMETERS)
+        .change(format!("write that, or {GIVE_PARAMETERS}"))
 }
