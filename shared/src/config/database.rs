@@ -107,17 +107,7 @@ impl Guards {
     }
 }
 
-/// The terms of leases:
-/// - `DATABASE_LEASE_SHORT_MS`, 50 to 900 000, default 250: how long a transient session may idle;
-/// - `DATABASE_LEASE_LONG`, seconds, default 300: a retained one at most, however rarely its
-///   environment is used;
-/// - `DATABASE_LEASE_CROWDED`, seconds, default 3: the same when the mark is reached, and for an
-///   environment that was never used before;
-/// - `DATABASE_LEASE_SLICE_MS`, 1 to 900 000, default 2000: how long a hot environment keeps a
-///   transient session before it asks again;
-/// - `DATABASE_LEASE_HOT_MS`, 0 to 900 000, default 250: how recently an environment must have been
-///   used to be hot; 0 closes every transient session with its answer;
-/// - `DATABASE_RETENTION_MARK`, percent of the role's limit, 0 to 100, default 80.
+/// What sessions are kept on; [`Terms`] has the variables and defaults.
 fn lease_from_env() -> Result<Terms, ConfigError> {
     Ok(Terms {
         short: milliseconds("DATABASE_LEASE_SHORT_MS", 50, 250)?,
