@@ -34,7 +34,7 @@ impl Role {
 }
 
 /// What can be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// Who can be visited: doctors, their weeks, their free slots.
     SeeDoctors,
@@ -66,6 +66,33 @@ pub enum Action {
     KeepPatients,
     /// What the database is doing.
     SeeOperations,
+}
+
+impl Action {
+    /// Every action. Each leads to the next by a match that the compiler checks, so that none is forgotten.
+    pub fn all() -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(Self::SeeDoctors), |action| action.next())
+    }
+
+    fn next(self) -> Option<Self> {
+        Some(match self {
+            Self::SeeDoctors => Self::SeeSchedule,
+            Self::SeeSchedule => Self::ChangeFrame,
+            Self::ChangeFrame => Self::SeeAppointment,
+            Self::SeeAppointment => Self::SeeNotes,
+            Self::SeeNotes => Self::Book,
+            Self::Book => Self::OverrideHours,
+            Self::OverrideHours => Self::Move,
+            Self::Move => Self::KeepRecord,
+            Self::KeepRecord => Self::Cancel,
+            Self::Cancel => Self::SearchPatients,
+            Self::SearchPatients => Self::SeePatient,
+            Self::SeePatient => Self::SeePatientAppointments,
+            Self::SeePatientAppointments => Self::KeepPatients,
+            Self::KeepPatients => Self::SeeOperations,
+            Self::SeeOperations => return None,
+        })
+    }
 }
 
 /// How far a permission reaches.

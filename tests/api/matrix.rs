@@ -2,10 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Days, TimeDelta, Utc};
 use http::Method;
+use serde_json::{Value, json};
+use shared::{
+    auth::{Action, Reach, Role, reach},
+    clock,
+};
+use uuid::Uuid;
 
-use crate::{clinic::Clinic, requests::Requests};
+use crate::{
+    clinic::{Clinic, where_it_is_noon},
+    probe::Reply,
+    requests::{NOTES, Prepared, Requests},
+};
 
 /// Who asks. Everything that is asked for belongs to the first doctor and the first patient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +31,30 @@ enum Who {
     OtherPatient,
 }
 
+impl Who {
+    /// As what they ask, and whether what they ask for is their own.
+    fn role(self) -> Option<(Role, bool)> {
+        match self {
+            Self::Nobody | Self::Stranger => None,
+            Self::Staff => Some((Role::Staff, false)),
+            Self::Doctor => Some((Role::Doctor, true)),
+            Self::OtherDoctor => Some((Role::Doctor, false)),
+            Self::Patient => Some((Role::Patient, true)),
+            Self::OtherPatient => Some((Role::Patient, false)),
+        }
+    }
+
+    /// Whether the code's one table lets them.
+    fn may(self, action: Action) -> bool {
+        self.role()
+            .is_some_and(|(role, own)| match reach(role, action) {
+                Reach::All => true,
+                Reach::Own => own,
+                Reach::Nothing => false,
+            })
+    }
+}
+
 const EVERYBODY: [Who; 7] = [
     Who::Nobody,
     Who::Stranger,
@@ -31,76 +65,66 @@ const EVERYBODY: [Who; 7] = [
     Who::OtherPatient,
 ];
 
-/// The statuses in the order of [`EVERYBODY`].
-const MATRIX: [(&str, [u16; 7]); 22] = [
-    ("GET /api/live", [200, 200, 200, 200, 200, 200, 200]),
-    ("GET /api/openapi.json", [200, 200, 200, 200, 200, 200, 200]),
-    ("GET /api/health", [401, 200, 200, 200, 200, 200, 200]),
-    ("GET /api/doctors", [401, 403, 200, 200, 200, 200, 200]),
-    ("GET /api/doctors/{id}", [401, 403, 200, 200, 200, 200, 200]),
-    (
-        "GET /api/doctors/{id}/availability",
-        [401, 403, 200, 200, 200, 200, 200],
-    ),
-    (
-        "GET /api/doctors/{id}/appointments",
-        [401, 403, 200, 200, 403, 403, 403],
-    ),
-    (
-        "GET /api/doctors/{id}/appointments/upcoming",
-        [401, 403, 200, 200, 403, 403, 403],
-    ),
-    (
-        "GET /api/doctors/{id}/appointments/today",
-        [401, 403, 200, 200, 403, 403, 403],
-    ),
-    (
-        "GET /api/doctors/{id}/dashboard",
-        [401, 403, 200, 200, 403, 403, 403],
-    ),
-    (
-        "PUT /api/doctors/{id}/working-hours",
-        [401, 403, 200, 200, 403, 403, 403],
-    ),
-    (
-        "POST /api/doctors/{id}/time-off",
-        [401, 403, 201, 201, 403, 403, 403],
-    ),
-    (
-        "DELETE /api/doctors/{id}/time-off/{timeOffId}",
-        [401, 403, 204, 204, 403, 403, 403],
-    ),
-    (
-        "POST /api/appointments",
-        [401, 403, 201, 201, 403, 201, 403],
-    ),
-    (
-        "GET /api/appointments/{id}",
-        [401, 403, 200, 200, 404, 200, 404],
-    ),
-    // Its notes: a patient may move it, and not write in the record.
-    (
-        "PATCH /api/appointments/{id}",
-        [401, 403, 200, 200, 404, 403, 404],
-    ),
-    (
-        "POST /api/appointments/{id}/cancel",
-        [401, 403, 200, 200, 404, 200, 404],
-    ),
-    ("GET /api/patients", [401, 403, 200, 403, 403, 403, 403]),
-    ("POST /api/patients", [401, 403, 201, 403, 403, 403, 403]),
-    (
-        "GET /api/patients/{id}",
-        [401, 403, 200, 200, 404, 200, 404],
-    ),
-    (
-        "PATCH /api/patients/{id}",
-        [401, 403, 200, 403, 403, 403, 403],
-    ),
-    (
-        "GET /api/patients/{id}/appointments",
-        [401, 403, 200, 200, 404, 200, 404],
-    ),
+/// What is asked of a route, beside the request that [`Requests`] makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum With {
+    /// Nothing more.
+    AsIs,
+    /// A look at the database.
+    Deep,
+    /// Another time, and nothing else: an appointment is moved.
+    OtherTime,
+    /// A time in the past, and the word that it shall be all the same.
+    Override,
+}
+
+use With::{AsIs, Deep, OtherTime, Override};
+
+/// Of each route what it takes to do it, and the statuses in the order of [`EVERYBODY`]. Notes have no route of
+/// their own: whoever may see them finds them in the appointment.
+#[rustfmt::skip]
+const MATRIX: [(&str, With, Option<Action>, [u16; 7]); 26] = [
+    ("GET /api/live",                                      AsIs, None,                                    [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/openapi.json",                              AsIs, None,                                    [200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/health",                                    AsIs, None,                                    [401, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/health",                                    Deep, Some(Action::SeeOperations),             [401, 403, 200, 403, 403, 403, 403]),
+    ("GET /api/doctors",                                   AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200]),
+    ("GET /api/doctors/{id}",                              AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200]),
+    ("GET /api/doctors/{id}/availability",                 AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200]),
+    ("GET /api/doctors/{id}/appointments",                 AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403]),
+    ("GET /api/doctors/{id}/appointments/upcoming",        AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403]),
+    ("GET /api/doctors/{id}/appointments/today",           AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403]),
+    ("GET /api/doctors/{id}/dashboard",                    AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403]),
+    ("PUT /api/doctors/{id}/working-hours",                AsIs, Some(Action::ChangeFrame),               [401, 403, 200, 200, 403, 403, 403]),
+    ("POST /api/doctors/{id}/time-off",                    AsIs, Some(Action::ChangeFrame),               [401, 403, 201, 201, 403, 403, 403]),
+    ("DELETE /api/doctors/{id}/time-off/{timeOffId}",      AsIs, Some(Action::ChangeFrame),               [401, 403, 204, 204, 403, 403, 403]),
+    ("POST /api/appointments",                             AsIs, Some(Action::Book),                      [401, 403, 201, 201, 403, 201, 403]),
+    ("POST /api/appointments",                         Override, Some(Action::OverrideHours),             [401, 403, 201, 403, 403, 403, 403]),
+    ("GET /api/appointments/{id}",                         AsIs, Some(Action::SeeAppointment),            [401, 403, 200, 200, 404, 200, 404]),
+    ("PATCH /api/appointments/{id}",                       AsIs, Some(Action::KeepRecord),                [401, 403, 200, 200, 404, 403, 404]),
+    ("PATCH /api/appointments/{id}",                  OtherTime, Some(Action::Move),                      [401, 403, 200, 200, 404, 200, 404]),
+    ("PATCH /api/appointments/{id}",                   Override, Some(Action::OverrideHours),             [401, 403, 200, 403, 404, 403, 404]),
+    ("POST /api/appointments/{id}/cancel",                 AsIs, Some(Action::Cancel),                    [401, 403, 200, 200, 404, 200, 404]),
+    ("GET /api/patients",                                  AsIs, Some(Action::SearchPatients),            [401, 403, 200, 403, 403, 403, 403]),
+    ("POST /api/patients",                                 AsIs, Some(Action::KeepPatients),              [401, 403, 201, 403, 403, 403, 403]),
+    ("GET /api/patients/{id}",                             AsIs, Some(Action::SeePatient),                [401, 403, 200, 200, 404, 200, 404]),
+    ("PATCH /api/patients/{id}",                           AsIs, Some(Action::KeepPatients),              [401, 403, 200, 403, 403, 403, 403]),
+    ("GET /api/patients/{id}/appointments",                AsIs, Some(Action::SeePatientAppointments),    [401, 403, 200, 200, 404, 200, 404]),
+];
+
+/// Whose answers have patients in them here. A patient's list is about one who is named in the path.
+const SHOWS_PATIENTS: [&str; 11] = [
+    "GET /api/doctors/{id}/appointments",
+    "GET /api/doctors/{id}/appointments/upcoming",
+    "GET /api/doctors/{id}/appointments/today",
+    "POST /api/appointments",
+    "GET /api/appointments/{id}",
+    "PATCH /api/appointments/{id}",
+    "POST /api/appointments/{id}/cancel",
+    "GET /api/patients",
+    "POST /api/patients",
+    "GET /api/patients/{id}",
+    "PATCH /api/patients/{id}",
 ];
 
 struct World {
@@ -113,15 +137,15 @@ impl World {
     async fn new() -> Self {
         let mut clinic = Clinic::open().await;
         let (doctor, other_doctor) = (
-            clinic.doctor("A", "Europe/Berlin").await,
+            clinic.doctor("A", &where_it_is_noon()).await,
             clinic.doctor("B", "UTC").await,
         );
-        let (patient, other_patient) = (clinic.patient("P").await, clinic.patient("Q").await);
+        let (patient, other_patient) = (clinic.patient("Pat").await, clinic.patient("Quinn").await);
         // Each has a schedule, and the other patient is on nobody's of the first doctor.
         for (doctor, patient) in [(doctor, patient), (other_doctor, other_patient)] {
-            clinic
-                .visits(doctor, patient, "now() - interval '2 days'", 1, "completed")
-                .await;
+            for from in ["now() - interval '1 hour'", "now() + interval '1 hour'"] {
+                clinic.visits(doctor, patient, from, 1, "scheduled").await;
+            }
         }
         let tokens = vec![
             (Who::Nobody, None),
@@ -154,64 +178,204 @@ impl World {
         token.clone()
     }
 
-    async fn status(&mut self, route: &str, who: Who) -> u16 {
-        let from = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+    /// One request of this row, as somebody would send it.
+    async fn prepare(&mut self, route: &str, with: With, who: Who) -> Prepared {
+        let yesterday = DateTime::<Utc>::from(clock::now()).date_naive() - Days::new(1);
         let mut request = self
             .requests
-            .prepare(&mut self.clinic, route, from, 7)
+            .prepare(&mut self.clinic, route, yesterday, 7)
             .await;
-        let token = self.token(who);
+        let (start, end) = self.requests.time();
+        match (with, &mut request.body) {
+            (AsIs, _) => {}
+            (Deep, _) => request.path += "?deep=1",
+            (OtherTime, body) => *body = Some(json!({ "startsAt": start, "endsAt": end })),
+            (Override, body) => {
+                let past = |time: String| {
+                    let time: DateTime<Utc> = time.parse().unwrap();
+                    (time - TimeDelta::days(300)).to_rfc3339()
+                };
+                let body = body.as_mut().unwrap().as_object_mut().unwrap();
+                body.remove("notes");
+                body.insert("startsAt".to_owned(), past(start).into());
+                body.insert("endsAt".to_owned(), past(end).into());
+                body.insert("override".to_owned(), true.into());
+            }
+        }
         // A patient's tag is of what a patient sees; whoever may not see it at all needs none.
         if route == "PATCH /api/appointments/{id}"
-            && let Some(token) = &token
+            && let Some(token) = self.token(who)
         {
-            let seen = self.clinic.get_as(token, &request.path).await;
+            let seen = self.clinic.get_as(&token, &request.path).await;
             request.if_match = Some(match seen.headers.get("etag") {
                 Some(etag) => etag.to_str().unwrap().to_owned(),
                 None => "\"none\"".to_owned(),
             });
         }
-        let reply = request.send(&self.clinic, token.as_deref()).await;
-        reply.status.as_u16()
+        request
+    }
+
+    /// What each function said so far about whose data was shown.
+    fn said(&self) -> Vec<Vec<Value>> {
+        let functions = self.clinic.fleet.functions();
+        functions
+            .map(|function| self.clinic.logged(function, "patient data shown"))
+            .collect()
+    }
+
+    /// The patients whose ids are in a text.
+    async fn patients_in(&mut self, text: &str) -> BTreeSet<String> {
+        let all: Vec<Uuid> = sqlx::query_scalar("select id from patients")
+            .fetch_all(&mut self.clinic.admin)
+            .await
+            .unwrap();
+        let all = all.iter().map(Uuid::to_string);
+        all.filter(|id| text.contains(id)).collect()
+    }
+
+    /// Asserts what an answer shows, and that it was said since. Whether it shows patients.
+    async fn assert_shown(
+        &mut self,
+        route: &str,
+        who: Who,
+        reply: &Reply,
+        before: &[Vec<Value>],
+    ) -> bool {
+        let what = format!("{route} as {who:?}: {reply:?}");
+        let now = self.said();
+        let new = now.iter().zip(before);
+        let lines: Vec<&Value> = new.flat_map(|(now, before)| &now[before.len()..]).collect();
+        let shown = match reply.status.is_success() {
+            true => self.patients_in(reply.text()).await,
+            false => BTreeSet::new(),
+        };
+        let said: BTreeSet<&str> = lines
+            .iter()
+            .flat_map(|line| line["patients"].as_str().unwrap().split(' '))
+            .collect();
+        let unsaid = shown.iter().find(|id| !said.contains(id.as_str()));
+        assert_eq!(unsaid, None, "{what}: {lines:?}");
+        assert!(lines.len() <= 1, "{what}: {lines:?}");
+        assert!(lines.iter().all(|line| line["route"] == route), "{lines:?}");
+
+        // Lists have no notes, whoever asks.
+        let one = reply.status.is_success() && route.contains("/api/appointments/{id}");
+        let seen = reply.text().contains(NOTES);
+        assert_eq!(seen, one && who.may(Action::SeeNotes), "{what}");
+        !shown.is_empty()
+    }
+}
+
+#[test]
+fn the_matrix_walks_every_action_as_the_table_in_the_code_says() {
+    let in_the_matrix = MATRIX.iter().filter_map(|(_, _, action, _)| *action);
+    let walked: BTreeSet<Action> = in_the_matrix.chain([Action::SeeNotes]).collect();
+    assert_eq!(walked, Action::all().collect());
+    let roles = EVERYBODY.map(|who| who.role());
+    for role in Role::ALL {
+        let as_owner = role == Role::Staff || roles.contains(&Some((role, true)));
+        assert!(as_owner && roles.contains(&Some((role, false))), "{role:?}");
+    }
+    for (route, with, action, statuses) in MATRIX {
+        for (who, status) in EVERYBODY.into_iter().zip(statuses) {
+            let Some(action) = action else { continue };
+            let let_in = (200..300).contains(&status);
+            assert_eq!(let_in, who.may(action), "{route} {with:?} as {who:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn everybody_sees_and_does_what_is_theirs_on_every_route() {
     let mut world = World::new().await;
-    let routes: BTreeSet<String> = world.clinic.fleet.routes().map(str::to_owned).collect();
-    let known: BTreeSet<String> = MATRIX
-        .iter()
-        .map(|(route, _)| (*route).to_owned())
-        .collect();
+    let routes: BTreeSet<&str> = world.clinic.fleet.routes().collect();
+    let known: BTreeSet<&str> = MATRIX.iter().map(|(route, ..)| *route).collect();
     assert_eq!(
         routes, known,
         "a route is missing in the matrix, or in the template"
     );
-    let mut wrong = Vec::new();
-    for (route, expected) in MATRIX {
+    let (mut wrong, mut shown_by) = (Vec::new(), BTreeSet::new());
+    for (route, with, _, expected) in MATRIX {
         for (who, expected) in EVERYBODY.into_iter().zip(expected) {
-            let status = world.status(route, who).await;
-            if status != expected {
+            let request = world.prepare(route, with, who).await;
+            let token = world.token(who);
+            let before = world.said();
+            let reply = request.send(&world.clinic, token.as_deref()).await;
+            if reply.status == expected {
+                if world.assert_shown(route, who, &reply, &before).await {
+                    shown_by.insert(route);
+                }
+            } else {
+                let status = reply.status;
                 wrong.push(format!(
-                    "{route} as {who:?}: {status} instead of {expected}"
+                    "{route} {with:?} as {who:?}: {status} instead of {expected}"
+                ));
+            }
+            if request.method != Method::GET {
+                continue;
+            }
+            // Nobody is told "you have it already" who may not have it.
+            let any = [("if-none-match", "*")];
+            let path = &request.path;
+            let known = world
+                .clinic
+                .send(Method::GET, path, token.as_deref(), &any, None)
+                .await;
+            let expected = if expected == 200 { 304 } else { expected };
+            if known.status != expected {
+                let status = known.status;
+                wrong.push(format!(
+                    "{path} as {who:?}, who has it: {status} instead of {expected}"
                 ));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // A query string decides here, and not the route.
-    for (who, expected) in EVERYBODY
-        .into_iter()
-        .zip([401, 403, 200, 403, 403, 403, 403])
-    {
-        let token = world.token(who);
-        let path = "/api/health?deep=1";
-        let reply = world
-            .clinic
-            .send(Method::GET, path, token.as_deref(), &[], None)
-            .await;
-        assert_eq!(reply.status, expected, "{path} as {who:?}");
-    }
+    // Otherwise the lines in the log would say little.
+    assert_eq!(shown_by, SHOWS_PATIENTS.into());
     world.clinic.close().await;
+}
+
+#[tokio::test]
+async fn roles_and_subjects_are_in_the_claims_that_the_clinic_names() {
+    let mut clinic = Clinic::open_with("", |fleet| {
+        fleet
+            .variable("AUTH_ROLE_CLAIM", "clinic:roles")
+            .variable("AUTH_SUBJECT_CLAIM", "employee")
+    })
+    .await;
+    let doctor = clinic.doctor("A", "UTC").await;
+    clinic.doctor_token(doctor).await;
+    let subject = format!("doctor-{doctor}");
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    let issuer = clinic.fleet.issuer();
+    for (claims, status) in [
+        (
+            json!({ "clinic:roles": ["doctor"], "employee": subject, "sub": "s" }),
+            200,
+        ),
+        (
+            json!({ "clinic:roles": "doctor", "employee": subject }),
+            200,
+        ),
+        // The default names say nothing here, neither of them.
+        (json!({ "cognito:groups": ["doctor"], "sub": subject }), 401),
+        (
+            json!({ "cognito:groups": ["staff"], "employee": subject }),
+            403,
+        ),
+        (
+            json!({ "clinic:roles": ["doctor"], "employee": "s", "sub": subject }),
+            403,
+        ),
+    ] {
+        let mut signed = issuer.claims("", "");
+        let signed = signed.as_object_mut().unwrap();
+        signed.retain(|name, _| !["cognito:groups", "sub"].contains(&name.as_str()));
+        signed.extend(claims.as_object().unwrap().clone());
+        let token = issuer.sign(&issuer.header(), &Value::Object(signed.clone()));
+        let reply = clinic.get_as(&token, &path).await;
+        assert_eq!(reply.status, status, "{claims}: {reply:?}");
+    }
+    clinic.close().await;
 }

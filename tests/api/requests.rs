@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use crate::{clinic::Clinic, probe::Reply};
 
+/// What is noted of every appointment, before and after.
+pub(crate) const NOTES: &str = "confidential";
+
 /// Makes requests about one doctor, who always works, and one patient.
 pub(crate) struct Requests {
     doctor: Uuid,
@@ -56,7 +59,7 @@ impl Requests {
     }
 
     /// A time of its own.
-    fn time(&mut self) -> (String, String) {
+    pub(crate) fn time(&mut self) -> (String, String) {
         let start = self.next;
         self.next += TimeDelta::hours(1);
         let end = start + TimeDelta::minutes(20);
@@ -65,13 +68,16 @@ impl Requests {
 
     async fn insert(&mut self, clinic: &mut Clinic, table: &str) -> Uuid {
         let (start, end) = self.time();
-        let (column, patient) = match table {
-            "appointments" => (", patient_id", format!(", '{}'", self.patient)),
+        let (columns, values) = match table {
+            "appointments" => (
+                ", patient_id, notes",
+                format!(", '{}', '{NOTES}'", self.patient),
+            ),
             _ => ("", String::new()),
         };
         let insert = format!(
-            "insert into {table} (doctor_id, starts_at, ends_at{column})
-             values ('{}', '{start}', '{end}'{patient}) returning id",
+            "insert into {table} (doctor_id, starts_at, ends_at{columns})
+             values ('{}', '{start}', '{end}'{values}) returning id",
             self.doctor
         );
         sqlx::query_scalar(AssertSqlSafe(insert))
@@ -121,7 +127,7 @@ impl Requests {
                     "doctorId": doctor, "patientId": patient, "startsAt": start, "endsAt": end,
                 }))
             }
-            "PATCH /api/appointments/{id}" => Some(json!({ "notes": "better" })),
+            "PATCH /api/appointments/{id}" => Some(json!({ "notes": format!("{NOTES}, better") })),
             "POST /api/appointments/{id}/cancel" => Some(json!({ "reason": "ill" })),
             "POST /api/patients" => Some(json!({ "fullName": "R" })),
             "PATCH /api/patients/{id}" => {
