@@ -151,7 +151,12 @@ impl Request {
             return Err(Error::UnsupportedMediaType);
         }
         let refuse = |what: String| Error::BadRequest(format!("in the body: {what}"));
-        let body = &mut serde_json::Deserializer::from_slice(self.http.body().as_ref());
+        let text: &[u8] = self.http.body().as_ref();
+        // Serde would also take a list of a type's fields, in their order.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(refuse("it must be a JSON object".to_owned()));
+        }
+        let body = &mut serde_json::Deserializer::from_slice(text);
         // The path to the field: what is wrong with a text says nothing about which one it is.
         let value = serde_path_to_error::deserialize(&mut *body);
         let value = value.map_err(|error| refuse(error.to_string()))?;

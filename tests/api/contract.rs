@@ -276,18 +276,19 @@ async fn functions_know_the_fields_that_are_described_and_no_others() {
         let (method, _) = route.split_once(' ').expect("a method and a path");
         let unknown = serde_json::json!({ "noSuchField": 1 });
         let headers = [("if-match", "\"any\"")];
-        let method = method.parse().expect("a method");
-        let reply = clinic
-            .send(
-                method,
-                &path(&route),
-                Some(&token),
-                &headers,
-                Some(&unknown),
-            )
-            .await;
-        let known = expected(&reply);
+        let method: http::Method = method.parse().expect("a method");
+        let send = async |body: &Value| {
+            let (method, path) = (method.clone(), path(&route));
+            clinic
+                .send(method, &path, Some(&token), &headers, Some(body))
+                .await
+        };
+        let known = expected(&send(&unknown).await);
         assert_eq!(known, described.keys().cloned().collect(), "{route}");
+        // Not the fields' values in a list either.
+        let said = problem(&send(&Value::Array(Vec::new())).await, 400, "bad-request");
+        let detail = said["detail"].as_str().expect("a text");
+        assert!(detail.contains("JSON object"), "{route}: {detail}");
         seen += 1;
     }
     assert!(seen > 2, "{seen} routes have a body");
