@@ -3,10 +3,10 @@
 
 use std::{fs, io, path::Path, process::Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::{Fleet, python};
+use crate::python;
 
 /// What is installed.
 const PACKAGE: &str = "schemathesis==4.32.5";
@@ -33,8 +33,13 @@ pub enum Error {
 /// What is tried.
 #[derive(Clone, Debug)]
 pub struct Trial<'a> {
+    /// Where the API is, such as `http://127.0.0.1:3000`.
+    pub url: &'a str,
     /// Whose token it is tried with.
     pub token: &'a str,
+    /// The token of somebody like them, who must not be shown what is theirs: whatever they made or found
+    /// in a list that the other one does not have is asked for again as that one.
+    pub peer: Option<&'a str>,
     /// Ids of rows that there are: lists by `doctors`, `patients`, `appointments`.
     pub ids: &'a Value,
     /// The most random requests of one kind for each operation, beside the systematic ones.
@@ -53,25 +58,31 @@ pub struct Outcome {
 }
 
 impl Trial<'_> {
-    /// Tries it on a fleet.
+    /// Tries it.
     ///
     /// # Errors
     /// Where schemathesis is not to be had, or does not get as far as trying.
-    pub async fn run(&self, fleet: &Fleet) -> Result<Outcome, Error> {
+    pub async fn run(&self) -> Result<Outcome, Error> {
         let told = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
         let folder = tempfile::tempdir()?;
         let report = folder.path().join("report.json");
+        let config = folder.path().join("schemathesis.toml");
+        let rules = fs::read_to_string(told.join("schemathesis.toml"))?;
+        let people = folder.path().join("people.json");
+        fs::write(&people, self.people().to_string())?;
+        fs::write(&config, format!("{rules}\n{}", self.auth()))?;
         let output = Command::new(python::programs(PACKAGE).await?.join("schemathesis"))
             .arg("--config-file")
-            .arg(told.join("schemathesis.toml"))
+            .arg(&config)
             .arg("run")
-            .arg(format!("{}/api/openapi.json", fleet.url()))
+            .arg(format!("{}/api/openapi.json", self.url))
             .args(["--seed", &self.seed.to_string()])
             .args(["--max-examples", &self.examples.to_string()])
             .args(["--no-color", "--report", "json", "--report-json-path"])
             .arg(&report)
-            .env("FUZZ_URL", fleet.url())
+            .env("FUZZ_URL", self.url)
             .env("FUZZ_TOKEN", self.token)
+            .env("FUZZ_PEOPLE", &people)
             .env("FUZZ_IDS", self.ids.to_string())
             .env("SCHEMATHESIS_HOOKS", "hooks")
             .env("PYTHONPATH", &told)
@@ -99,5 +110,25 @@ impl Trial<'_> {
                 said,
             }),
         }
+    }
+
+    /// How requests get their tokens. With peers there is no other way than a list of people.
+    fn auth(&self) -> &'static str {
+        match self.peer {
+            None => "[auth.openapi.bearer]\nbearer = \"${FUZZ_TOKEN}\"\n",
+            Some(_) => {
+                "[auth.wfc]\npath = \"${FUZZ_PEOPLE}\"\nuser = \"one\"\npeers = [\"one\", \"other\"]\n"
+            }
+        }
+    }
+
+    /// Web Fuzzing Commons' document of who there is.
+    fn people(&self) -> Value {
+        let people = [("one", Some(self.token)), ("other", self.peer)];
+        let known = people.into_iter().filter_map(|(name, token)| {
+            let value = format!("Bearer {}", token?);
+            Some(json!({ "name": name, "fixedHeaders": [{ "name": "Authorization", "value": value }] }))
+        });
+        json!({ "auth": known.collect::<Vec<_>>() })
     }
 }
