@@ -12,11 +12,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 pub(crate) use self::work::Handover;
-use self::work::Work;
+use self::work::{Time, Work};
 use crate::clock::now;
 use crate::invocation::{Invocation, InvokeError, Outcome};
 use crate::logs::{LogLine, Logs, Source};
@@ -45,7 +44,7 @@ pub enum EnvironmentState {
 }
 
 /// An environment at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentStatus {
     /// Unique; the same in logs.
     pub id: String,
@@ -155,8 +154,8 @@ impl Environment {
         if !inner.has_room(&self.version) {
             return Err(invocation);
         }
-        let timer = (inner.phase == Phase::Serving).then(|| self.timer(&invocation.request_id));
-        inner.work.push(invocation, timer);
+        let time = (inner.phase == Phase::Serving).then(|| self.begin(&invocation.request_id));
+        inner.work.push(invocation, time);
         self.settle(&mut inner);
         Ok(())
     }
@@ -350,28 +349,27 @@ impl Environment {
             self.signal(inner, Signal::SIGCONT);
             inner.frozen = false;
         }
-        let deadline = now() + self.version.timeout;
-        inner
-            .work
-            .hand_over(deadline, |request_id| self.timer(request_id));
+        inner.work.hand_over(|request_id| self.begin(request_id));
         let idle = inner.work.load() == 0 && inner.work.is_polled();
         if idle && self.version.freezes() && !inner.frozen {
             inner.frozen = self.signal(inner, Signal::SIGSTOP);
         }
     }
 
-    /// Ends the invocation with the function's time-out.
-    fn timer(self: &Arc<Self>, request_id: &str) -> AbortHandle {
+    /// Starts an invocation's time, which is the function's time-out.
+    fn begin(self: &Arc<Self>, request_id: &str) -> Time {
         let environment = Arc::downgrade(self);
         let request_id = request_id.to_owned();
         let timeout = self.version.timeout;
-        tokio::spawn(async move {
+        let deadline = now() + timeout;
+        let timer = tokio::spawn(async move {
             tokio::time::sleep(timeout).await;
             if let Some(environment) = environment.upgrade() {
                 environment.time_out(&request_id);
             }
         })
-        .abort_handle()
+        .abort_handle();
+        Time { deadline, timer }
     }
 
     fn time_out(&self, request_id: &str) {

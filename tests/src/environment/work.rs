@@ -41,11 +41,19 @@ pub(super) struct Work {
     pub(super) last_used: Instant,
 }
 
+/// The time that an invocation has.
+pub(super) struct Time {
+    /// When it is over, as the process is told.
+    pub(super) deadline: DateTime<Utc>,
+    /// What ends the invocation then.
+    pub(super) timer: AbortHandle,
+}
+
 struct Waiting {
     invocation: Invocation,
     /// Runs from the start only when the process is up: Lambda does not count a function's
     /// initialisation against its time-out.
-    timer: Option<AbortHandle>,
+    time: Option<Time>,
 }
 
 struct Running {
@@ -85,8 +93,8 @@ impl Work {
         polls > self.waiting.len() || self.last_used.elapsed() < POLL_GRACE
     }
 
-    pub(super) fn push(&mut self, invocation: Invocation, timer: Option<AbortHandle>) {
-        self.waiting.push_back(Waiting { invocation, timer });
+    pub(super) fn push(&mut self, invocation: Invocation, time: Option<Time>) {
+        self.waiting.push_back(Waiting { invocation, time });
     }
 
     pub(super) fn poll(&mut self) -> oneshot::Receiver<Handover> {
@@ -99,16 +107,14 @@ impl Work {
         self.polls.clear();
     }
 
-    /// Hands over what waits, as far as there are polls.
-    pub(super) fn hand_over(
-        &mut self,
-        deadline: DateTime<Utc>,
-        start_timer: impl Fn(&str) -> AbortHandle,
-    ) {
+    /// Hands over what waits, as far as there are polls. The time of what came before the process
+    /// was up begins now.
+    pub(super) fn hand_over(&mut self, begin: impl Fn(&str) -> Time) {
         self.polls.retain(|poll| !poll.is_closed());
         while !self.polls.is_empty()
-            && let Some(Waiting { invocation, timer }) = self.waiting.pop_front()
+            && let Some(Waiting { invocation, time }) = self.waiting.pop_front()
         {
+            let Time { deadline, timer } = time.unwrap_or_else(|| begin(&invocation.request_id));
             let mut handover = Handover {
                 request_id: invocation.request_id.clone(),
                 trace_id: invocation.trace_id,
@@ -123,7 +129,7 @@ impl Work {
                 handover = returned;
             }
             let running = Running {
-                timer: timer.unwrap_or_else(|| start_timer(&invocation.request_id)),
+                timer,
                 outcome: Some(invocation.outcome),
             };
             self.running.insert(invocation.request_id, running);
@@ -158,9 +164,9 @@ impl Work {
         for (_, running) in self.running.drain() {
             running.end(Err(error.clone()));
         }
-        for Waiting { invocation, timer } in self.waiting.drain(..) {
-            if let Some(timer) = timer {
-                timer.abort();
+        for Waiting { invocation, time } in self.waiting.drain(..) {
+            if let Some(time) = time {
+                time.timer.abort();
             }
             // As in `Running::end`.
             let _ = invocation.outcome.send(Err(error.clone()));
