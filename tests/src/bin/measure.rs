@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Measures fleets of appointments-upcoming on a database of their own: 100 slots, 90 of them the
 /// application's, one session per environment.
 ///
-/// Exit status: 0 when every answer was 200 or 503, 1 when one was not, 2 when nothing could be
+/// Exit status: 0 when every answer was 200 or a 503 that says why, 1 when one was not, 2 when nothing could be
 /// measured.
 #[derive(Parser)]
 #[command(version)]
@@ -152,10 +152,11 @@ async fn measure(arguments: Arguments) -> Result<Report, Error> {
 /// A line for somebody who waits.
 fn tell(number: u32, runs: u32, measurement: &Measurement) {
     eprintln!(
-        "run {number}/{runs}: {}: {:.0}/s, longest {:.2} s, {:?}",
+        "run {number}/{runs}: {}: {:.0}/s, longest {:.2} s, {} environments, {:?}",
         measurement.case.describe().trim_start(),
         measurement.answers_per_second,
         measurement.longest_ms / 1000.0,
+        measurement.environments,
         measurement.answers,
     );
 }

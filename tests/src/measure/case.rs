@@ -13,7 +13,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
-use super::load::{self, Question, Tally};
+use super::load::{self, Question, Tally, UNTYPED};
 use crate::database::{self, APPLICATION, ConnectionLog, Database};
 use crate::sample::{self, FIRST_DOCTOR, Size};
 use crate::{Binaries, Dispatch, Fleet, InvokeError, StartError};
@@ -88,6 +88,15 @@ impl Case {
     fn closes_with_each_answer(self) -> bool {
         matches!(self, Self::LastUsedFirstClosing | Self::AnyClosing)
     }
+
+    /// The same, every transient session closed with its answer.
+    pub fn closing(self) -> Option<Self> {
+        match self {
+            Self::LastUsedFirst => Some(Self::LastUsedFirstClosing),
+            Self::Any => Some(Self::AnyClosing),
+            _ => None,
+        }
+    }
 }
 
 /// What came out of one case.
@@ -105,6 +114,9 @@ pub struct Measurement {
     pub longest_ms: f64,
     /// How many answers of each kind: a status, for problems with their type.
     pub answers: BTreeMap<String, u64>,
+    /// Environments that there were in the end: a burst's first answers may come before its last
+    /// requests, which need no new one then.
+    pub environments: usize,
     /// Connections that the server was asked for under the load, refused ones included.
     pub attempts: u64,
     /// Sessions that it granted.
@@ -115,9 +127,11 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Answers that nobody should get: neither 200 nor 503.
+    /// Answers that nobody should get: neither 200 nor a 503 of the function's own, which says why.
     pub fn wrong_answers(&self) -> u64 {
-        let right = |kind: &str| kind == "200" || kind.starts_with("503 ");
+        let right = |kind: &str| {
+            kind == "200" || kind.strip_prefix("503 ").is_some_and(|why| why != UNTYPED)
+        };
         let wrong = self.answers.iter().filter(|(kind, _)| !right(kind));
         wrong.map(|(_, count)| count).sum()
     }
@@ -245,10 +259,16 @@ impl Stage {
         };
         let loaded = loaded.read()?;
 
+        let environments = fleet.environments(FUNCTION).len();
         fleet.shutdown().await;
         self.settle().await?;
         let peak = ConnectionLog::parse(&life.read()?).peak(APPLICATION);
-        Ok(measurement(case, &tally, time, &loaded, peak))
+        let measurement = measurement(case, &tally, time, &loaded);
+        Ok(Measurement {
+            environments,
+            peak,
+            ..measurement
+        })
     }
 
     async fn fleet(&self, case: Case, seed: u64) -> Result<Fleet, MeasureError> {
@@ -357,7 +377,8 @@ impl Stage {
     }
 }
 
-fn measurement(case: Case, tally: &Tally, time: Duration, log: &str, peak: usize) -> Measurement {
+/// What the clients and the server's log say.
+fn measurement(case: Case, tally: &Tally, time: Duration, log: &str) -> Measurement {
     let milliseconds = |microseconds: u64| microseconds as f64 / 1000.0;
     // Every connection, also one that was refused before the server knew its role. The
     // administrator's was there before.
@@ -372,9 +393,10 @@ fn measurement(case: Case, tally: &Tally, time: Duration, log: &str, peak: usize
         p99_ms: milliseconds(tally.waits.value_at_quantile(0.99)),
         longest_ms: milliseconds(tally.waits.max()),
         answers: tally.answers.clone(),
+        environments: 0,
         attempts,
         sessions: ConnectionLog::parse(log).sessions.len() as u64,
-        peak,
+        peak: 0,
     }
 }
 

@@ -29,6 +29,9 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 /// What a client counts where it got no answer.
 const NO_ANSWER: &str = "no answer";
 
+/// What a client counts where a problem does not say which one it is: the gateway's own.
+pub(super) const UNTYPED: &str = "untyped";
+
 /// What clients saw.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
@@ -204,7 +207,7 @@ async fn kind(response: Response<Incoming>) -> Result<String, Error> {
     let kind = problem["type"]
         .as_str()
         .and_then(|kind| kind.rsplit(':').next());
-    Ok(format!("{} {}", status.as_str(), kind.unwrap_or("untyped")))
+    Ok(format!("{} {}", status.as_str(), kind.unwrap_or(UNTYPED)))
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ pub struct Summary {
     pub answers_per_second: Spread,
     /// Answers per second over those of the same run's yardstick; absent where there is none.
     pub ratio: Option<Spread>,
+    /// The same over those of the same run's case in which sessions are closed with each answer;
+    /// absent where there is none.
+    pub of_closing: Option<Spread>,
     /// Half of the answers took at most so long, in milliseconds.
     pub p50_ms: Spread,
     /// 99 of 100 answers took at most so long, in milliseconds.
@@ -47,6 +50,8 @@ pub struct Summary {
     pub longest_ms: Spread,
     /// How many answers of each kind, all runs together.
     pub answers: BTreeMap<String, u64>,
+    /// The fewest environments that a run had.
+    pub environments: usize,
     /// Connections asked for, per session granted.
     pub attempts_per_session: Option<Spread>,
     /// The most sessions at once; see [`Measurement::peak`].
@@ -77,7 +82,7 @@ impl Report {
         cases.filter_map(|case| self.summary(*case)).collect()
     }
 
-    /// Answers that nobody should have got: neither 200 nor 503.
+    /// Answers that nobody should have got: neither 200 nor a 503 that says why.
     pub fn wrong_answers(&self) -> u64 {
         let all = self.runs.iter().flatten();
         all.map(Measurement::wrong_answers).sum()
@@ -87,10 +92,13 @@ impl Report {
         let of = |run: &'_ Vec<Measurement>, case| run.iter().find(|one| one.case == case).cloned();
         let all: Vec<Measurement> = self.runs.iter().filter_map(|run| of(run, case)).collect();
         let spread = |field: fn(&Measurement) -> f64| Spread::of(all.iter().map(field));
-        let ratios = self.runs.iter().filter_map(|run| {
-            let yardstick = of(run, Case::Yardstick)?;
-            Some(of(run, case)?.answers_per_second / yardstick.answers_per_second)
-        });
+        let ratio = |other: Case| {
+            let ratios = self.runs.iter().filter_map(|run| {
+                let other = of(run, other)?.answers_per_second;
+                Some(of(run, case)?.answers_per_second / other)
+            });
+            Spread::of(ratios)
+        };
         let mut answers = BTreeMap::new();
         for (kind, count) in all.iter().flat_map(|one| &one.answers) {
             *answers.entry(kind.clone()).or_default() += count;
@@ -99,11 +107,13 @@ impl Report {
             case,
             answers_per_second: spread(|one| one.answers_per_second)?,
             // A burst has no rate to compare: what counts is when its last answer comes.
-            ratio: Spread::of(ratios).filter(|_| case != Case::Burst),
+            ratio: ratio(Case::Yardstick).filter(|_| case != Case::Burst),
+            of_closing: case.closing().and_then(ratio),
             p50_ms: spread(|one| one.p50_ms)?,
             p99_ms: spread(|one| one.p99_ms)?,
             longest_ms: spread(|one| one.longest_ms)?,
             answers,
+            environments: all.iter().map(|one| one.environments).min()?,
             attempts_per_session: Spread::of(
                 all.iter().filter_map(Measurement::attempts_per_session),
             ),
@@ -129,20 +139,32 @@ impl Display for Report {
         }
         writeln!(
             f,
-            "\n{:<48} {:>19} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5}  answers",
-            "", "answers/s", "of yardstick", "p50", "p99", "longest", "attempts", "peak"
+            "\n{:<48} {:>19} {:>16} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5} {:>5}  answers",
+            "",
+            "answers/s",
+            "of yardstick",
+            "of closing",
+            "p50",
+            "p99",
+            "longest",
+            "attempts",
+            "envs",
+            "peak"
         )?;
         for summary in self.summaries() {
             summary.row(f)?;
         }
         writeln!(
             f,
-            "\nanswers/s and the share of the yardstick: median (least-most); waits in seconds: medians, and the longest of all; \
-             attempts: connections asked for per session granted; peak: most sessions by the order of the server's log, in which an end and a beginning at the same instant may cross"
+            "\nanswers/s and their shares of the same run's yardstick and of its closing case: median (least-most); waits in seconds: medians, and the longest of all; \
+             attempts: connections asked for per session granted; envs: fewest environments of a run; peak: most sessions by the order of the server's log, in which an end and a beginning at the same instant may cross"
         )?;
         let wrong = self.wrong_answers();
         if wrong > 0 {
-            writeln!(f, "\n!!! {wrong} ANSWERS ARE NEITHER 200 NOR 503 !!!")?;
+            writeln!(
+                f,
+                "\n!!! {wrong} ANSWERS ARE NEITHER 200 NOR A 503 THAT SAYS WHY !!!"
+            )?;
         }
         Ok(())
     }
@@ -155,6 +177,8 @@ impl Summary {
             format!("{median:.digits$} ({min:.digits$}-{max:.digits$})")
         };
         let seconds = |milliseconds: f64| format!("{:.2}", milliseconds / 1000.0);
+        let share =
+            |share: Option<Spread>| share.map_or("-".to_owned(), |share| with_bounds(share, 2));
         let answers: Vec<String> = self
             .answers
             .iter()
@@ -162,16 +186,17 @@ impl Summary {
             .collect();
         writeln!(
             f,
-            "{:<48} {:>19} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5}  {}",
+            "{:<48} {:>19} {:>16} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5} {:>5}  {}",
             self.case.describe(),
             with_bounds(self.answers_per_second, 0),
-            self.ratio
-                .map_or("-".to_owned(), |ratio| with_bounds(ratio, 2)),
+            share(self.ratio),
+            share(self.of_closing),
             seconds(self.p50_ms.median),
             seconds(self.p99_ms.median),
             seconds(self.longest_ms.max),
             self.attempts_per_session
                 .map_or("-".to_owned(), |attempts| format!("{:.2}", attempts.median)),
+            self.environments,
             self.peak,
             answers.join(", ")
         )
@@ -190,6 +215,7 @@ mod tests {
             p99_ms: 2.0,
             longest_ms: answers_per_second,
             answers: BTreeMap::from([(kind.to_owned(), 10)]),
+            environments: 300,
             attempts: 6,
             sessions: 2,
             peak: 90,
@@ -213,6 +239,7 @@ mod tests {
             vec![
                 measurement(Case::Yardstick, yardstick, "200"),
                 measurement(Case::Any, crowded, "200"),
+                measurement(Case::AnyClosing, yardstick / 4.0, "200"),
             ]
         };
         // The machine was twice as fast in the second run.
@@ -224,22 +251,34 @@ mod tests {
             max: 0.5,
         };
         assert_eq!(any.ratio, Some(ratio));
+        let of_closing = Spread {
+            median: 2.0,
+            min: 0.8,
+            max: 2.0,
+        };
+        assert_eq!(any.of_closing, Some(of_closing));
         assert_eq!(any.answers_per_second.median, 50.0);
         assert_eq!(any.answers["200"], 30);
         assert_eq!(any.attempts_per_session.unwrap().median, 3.0);
-        assert_eq!(report.summaries().len(), 2);
+        assert_eq!(report.summaries().len(), 3);
     }
 
     #[test]
     fn without_a_yardstick_there_is_no_ratio() {
         let report = report(vec![vec![measurement(Case::Any, 1.0, "200")]]);
-        assert_eq!(report.summary(Case::Any).unwrap().ratio, None);
+        let summary = report.summary(Case::Any).unwrap();
+        assert_eq!((summary.ratio, summary.of_closing), (None, None));
     }
 
     #[test]
     fn answers_that_nobody_should_get_are_shouted() {
-        let quiet = ["200", "503 database-busy", "503 untyped"];
-        let loud = ["500 unexpected", "504 query-timeout", "no answer"];
+        let quiet = ["200", "503 database-busy"];
+        let loud = [
+            "500 unexpected",
+            "503 untyped",
+            "504 query-timeout",
+            "no answer",
+        ];
         let shouts = |kind| {
             let report = report(vec![vec![measurement(Case::Any, 1.0, kind)]]);
             report.to_string().contains("!!! 10 ANSWERS")
