@@ -1,28 +1,28 @@
 //! The ceiling holds while the fleet misbehaves: bursts, frozen and vanished environments, two
-//! versions at once, a fleet far larger than its budget.
+//! versions at once, a fleet far larger than its budget, a database that goes away.
 //!
 //! What is asserted is what must always hold. How fast it goes, `make measure` tells.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+mod burst;
+mod crowd;
+mod killed;
+mod leftovers;
+mod outages;
 
-use chrono::TimeDelta;
+use std::time::{Duration, Instant};
+
 use fleet::{
-    Builder, Dispatch, EnvironmentState, Fleet,
-    database::{APPLICATION, Database, Stop},
-    proxy::Proxy,
+    Builder, EnvironmentState, EnvironmentStatus, Fleet,
+    database::{APPLICATION, Database},
 };
-use sqlx::Connection;
-use tokio::task::JoinSet;
+use http::Request;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{
     clinic::{CEILING, Clinic},
-    probe::{PATIENCE, Reply, as_staff, eventually, get, send},
+    probe::{PATIENCE, Reply, as_staff, eventually, send},
 };
 
 const UPCOMING: &str = "appointments-upcoming";
@@ -30,400 +30,253 @@ const UPCOMING: &str = "appointments-upcoming";
 /// The role's limit, on a server of 100 connections.
 const LIMIT: usize = CEILING as usize;
 
-/// More than a handover from one session to the next takes on a busy machine; see
-/// `ConnectionLog::peak_lasting`.
-const HANDOVER: TimeDelta = TimeDelta::milliseconds(200);
+/// The retention mark: 80 % of it.
+const MARK: usize = 72;
+
+/// When a request that found no room may be told so: after the pool's 20 s, of which the last
+/// moment is not begun, because the answer would hardly be in time.
+const NOT_BEFORE: Duration = Duration::from_millis(19_500);
+
+/// A server that says when a statement is done, so that its log shows every session at work.
+async fn server() -> Database {
+    let server = Database::builder()
+        .max_connections(100)
+        .setting("log_duration", "on");
+    server.start().await.unwrap()
+}
 
 /// A clinic whose role may have 90 sessions, on a fleet that may have 300 environments of the
 /// busiest route; and that route's path.
-async fn clinic(parameters: &str, adapt: impl FnOnce(Builder) -> Builder) -> (Clinic, String) {
-    let database = Database::builder()
-        .max_connections(100)
-        .start()
-        .await
-        .unwrap();
-    clinic_on(database, parameters, adapt).await
+async fn clinic(adapt: impl FnOnce(Builder) -> Builder) -> (Clinic, String) {
+    clinic_on(server().await, adapt).await
 }
 
-async fn clinic_on(
-    database: Database,
-    parameters: &str,
-    adapt: impl FnOnce(Builder) -> Builder,
-) -> (Clinic, String) {
-    let parameters = format!("?connection_limit=1&pool_timeout=20{parameters}");
-    let mut clinic = Clinic::open_on(database, &parameters, |fleet| {
-        adapt(fleet.reserved_concurrency(UPCOMING, 300))
+async fn clinic_on(database: Database, adapt: impl FnOnce(Builder) -> Builder) -> (Clinic, String) {
+    let parameters = "?connection_limit=1&pool_timeout=20";
+    let mut clinic = Clinic::open_on(database, parameters, |fleet| {
+        let fleet = fleet.reserved_concurrency(UPCOMING, 300);
+        adapt(fleet)
     })
     .await;
-    clinic
-        .sql("alter role application connection limit 90")
-        .await;
     let doctor = clinic.doctor("A", "UTC").await;
     let patient = clinic.patient("P").await;
-    clinic
-        .visits(
-            doctor,
-            patient,
-            "now() + interval '1 hour'",
-            200,
-            "scheduled",
-        )
-        .await;
-    (
-        clinic,
-        format!("/api/doctors/{doctor}/appointments/upcoming"),
-    )
+    let soon = "now() + interval '1 hour'";
+    clinic.visits(doctor, patient, soon, 200, "scheduled").await;
+    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+    (clinic, path)
+}
+
+/// What a caller got, and when.
+#[derive(Debug)]
+struct Answer {
+    reply: Reply,
+    after: Duration,
+}
+
+async fn ask(request: Request<Full<Bytes>>) -> Answer {
+    let start = Instant::now();
+    let reply = send(request).await;
+    let after = start.elapsed();
+    Answer { reply, after }
 }
 
 /// Requests at the same time.
-async fn together(fleet: &Fleet, path: &str, count: usize) -> Vec<Reply> {
+fn at_once(fleet: &Fleet, path: &str, count: usize) -> JoinHandle<Vec<Answer>> {
     // Signed once: a signature each would keep them apart.
     let request = as_staff(fleet, path);
-    let requests: JoinSet<Reply> = (0..count).map(|_| send(request.clone())).collect();
-    requests.join_all().await
+    let requests: JoinSet<Answer> = (0..count).map(|_| ask(request.clone())).collect();
+    tokio::spawn(requests.join_all())
 }
 
-fn count(replies: &[Reply], status: u16) -> usize {
-    replies
-        .iter()
-        .filter(|reply| reply.status == status)
-        .count()
-}
-
-/// Uses so many environments once each. A quick one may answer twice, so it is asked again.
-async fn use_environments(clinic: &Clinic, path: &str, environments: usize) {
-    let start = Instant::now();
-    while clinic.fleet.environments(UPCOMING).len() < environments {
-        assert!(start.elapsed() < PATIENCE);
-        for reply in together(&clinic.fleet, path, environments).await {
-            assert_eq!(reply.status, 200, "{reply:?}");
-        }
-    }
-    eventually("all environments to be frozen", || {
-        let environments = clinic.fleet.environments(UPCOMING);
-        environments
-            .iter()
-            .all(|environment| environment.state == EnvironmentState::Frozen)
-            .then_some(())
+/// Requests at the same moment, so that each gets an environment of its own.
+async fn together(fleet: &Fleet, path: &str, count: usize) -> Vec<Answer> {
+    fleet.hold(UPCOMING);
+    let answers = at_once(fleet, path, count);
+    eventually("all requests to have come", || {
+        let in_flight = fleet.counters(UPCOMING).in_flight;
+        (usize::try_from(in_flight).unwrap() == count).then_some(())
     })
     .await;
+    fleet.release(UPCOMING);
+    answers.await.unwrap()
 }
 
-/// Clients that ask again as soon as they are answered, for a while; every answer.
-async fn closed_loop(fleet: &Fleet, path: &str, clients: usize, time: Duration) -> Vec<Reply> {
-    let end = Instant::now() + time;
-    let mut running = JoinSet::new();
-    let request = as_staff(fleet, path);
-    for _ in 0..clients {
-        let request = request.clone();
-        running.spawn(async move {
-            let mut replies = Vec::new();
-            while Instant::now() < end {
-                let start = Instant::now();
-                let reply = crate::probe::send(request.clone()).await;
-                assert_busy_is_typed_and_not_early(&reply, start.elapsed());
-                replies.push(reply);
-            }
-            replies
-        });
-    }
-    running.join_all().await.into_iter().flatten().collect()
+/// As many requests, each with a session that it keeps until all have one; their answers.
+async fn each_with_a_session(clinic: &mut Clinic, path: &str, count: usize) -> Vec<Answer> {
+    lock_out(clinic).await;
+    let answers = at_once(&clinic.fleet, path, count);
+    sessions_are(clinic, count).await;
+    let_in(clinic).await;
+    answers.await.unwrap()
 }
 
-/// What a caller may see of a full database: nothing but a typed 503, and not before its time.
-fn assert_busy_is_typed_and_not_early(reply: &Reply, after: Duration) {
-    if reply.status == 503 {
-        let kind = reply.json()["type"].as_str().unwrap().to_owned();
-        assert!(kind.ends_with(":database-busy"), "{reply:?}");
-        // The last attempt is not begun when it would hardly be answered in time.
-        assert!(
-            after >= Duration::from_millis(19_500),
-            "a 503 after {after:?}"
-        );
-    } else {
-        assert_eq!(reply.status, 200, "{reply:?}");
-    }
-    assert!(!reply.text().contains("too many"), "{reply:?}");
-}
-
-/// Never more sessions than the role's limit, replayed from the server's log.
-fn assert_ceiling(clinic: &Clinic) {
-    let log = clinic.database.connections().unwrap();
-    let peak = log.peak_lasting(APPLICATION, HANDOVER);
-    assert!(peak <= LIMIT, "{peak} sessions at once");
-}
-
-/// An administrator who connects again and again until told to stop; how often, without a failure.
-fn administrator(database: &Database) -> impl AsyncFnOnce() -> usize {
-    let url = database.admin_url();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let task = tokio::spawn(async move {
-        let mut logins = 0;
-        while !stopped.load(Ordering::Relaxed) {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "an administrator, not the application"
-            )]
-            let connection = sqlx::PgConnection::connect(&url).await;
-            connection
-                .expect("the administrator gets in")
-                .close()
-                .await
-                .unwrap();
-            logins += 1;
-        }
-        logins
-    });
-    async move || {
-        stop.store(true, Ordering::Relaxed);
-        task.await.unwrap()
-    }
-}
-
-#[tokio::test]
-async fn a_burst_of_300_on_300_environments_is_answered() {
-    let (clinic, path) = clinic("", |fleet| fleet).await;
-    let administrator = administrator(&clinic.database);
-    let replies = together(&clinic.fleet, &path, 300).await;
-    assert_eq!(count(&replies, 200), 300, "{replies:?}");
-    assert!(administrator().await > 0);
-    assert_ceiling(&clinic);
-    let environments = clinic.fleet.environments(UPCOMING).len();
-    assert!(
-        environments > LIMIT,
-        "only {environments} environments came about"
-    );
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn without_the_roles_limit_and_the_mark_a_burst_goes_through_the_ceiling() {
-    // Kept for long, so that a slow machine reaches it too, in some bursts.
-    let (mut clinic, path) = clinic("", |fleet| {
-        fleet
-            .variable("DATABASE_RETENTION_MARK", "100")
-            .variable("DATABASE_LEASE_CROWDED", "300")
-    })
-    .await;
-    clinic
-        .sql("alter role application connection limit 97")
-        .await;
-    let mut peak = 0;
-    for _ in 0..10 {
-        together(&clinic.fleet, &path, 300).await;
-        let log = clinic.database.connections().unwrap();
-        peak = log.peak_lasting(APPLICATION, HANDOVER);
-        if peak > LIMIT {
-            break;
-        }
-    }
-    assert!(peak > LIMIT, "the check cannot fail: {peak}");
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn a_new_version_finds_room_beside_the_frozen_old_one() {
-    let (clinic, path) = clinic("", |fleet| fleet).await;
-    use_environments(&clinic, &path, 90).await;
-    clinic.fleet.deploy(UPCOMING, "2");
-    let replies = together(&clinic.fleet, &path, 60).await;
-    assert_eq!(count(&replies, 200), 60, "{replies:?}");
-    assert_ceiling(&clinic);
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn with_a_mark_of_100_percent_the_new_version_finds_none() {
-    let (clinic, path) = clinic("", |fleet| {
-        fleet
-            .variable("DATABASE_RETENTION_MARK", "100")
-            .variable("DATABASE_LEASE_LONG", "600")
-            .variable("DATABASE_LEASE_CROWDED", "600")
-    })
-    .await;
-    use_environments(&clinic, &path, 90).await;
-    clinic.fleet.deploy(UPCOMING, "2");
-    let replies = together(&clinic.fleet, &path, 20).await;
-    assert!(
-        count(&replies, 503) > 0,
-        "the check cannot fail: {replies:?}"
-    );
-    assert_eq!(
-        count(&replies, 200) + count(&replies, 503),
-        20,
-        "{replies:?}"
-    );
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn vanished_environments_leave_room_and_their_leases_end() {
-    let (mut clinic, path) = clinic("", |fleet| {
-        fleet
-            .variable("DATABASE_LEASE_LONG", "600")
-            .variable("DATABASE_LEASE_CROWDED", "600")
-    })
-    .await;
-    use_environments(&clinic, &path, 90).await;
-    // Nobody will ever thaw these.
-    clinic.fleet.deploy(UPCOMING, "2");
-    let replies = together(&clinic.fleet, &path, 60).await;
-    assert_eq!(count(&replies, 200), 60, "{replies:?}");
-    assert!(
-        clinic.sessions().await >= 60,
-        "the vanished ones held nothing"
-    );
-    clinic.close().await;
-
-    let (mut clinic, path) =
-        self::clinic("", |fleet| fleet.variable("DATABASE_LEASE_LONG", "3")).await;
-    use_environments(&clinic, &path, 90).await;
-    clinic.sessions_are_gone().await;
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn more_clients_than_slots_are_all_served_whatever_environment_goes_first() {
-    for dispatch in [
-        Dispatch::LastUsedFirst,
-        Dispatch::Any {
-            seed: rand::random(),
-        },
-    ] {
-        let (clinic, path) = clinic("", |fleet| fleet.dispatch(dispatch)).await;
-        together(&clinic.fleet, &path, 300).await;
-        let replies = closed_loop(&clinic.fleet, &path, 120, Duration::from_secs(5)).await;
-        assert!(count(&replies, 200) >= 120, "{dispatch:?}");
-        assert_ceiling(&clinic);
-        clinic.close().await;
-    }
-}
-
-#[tokio::test]
-async fn a_restarted_database_costs_some_503_and_no_environment() {
-    let (mut clinic, path) = clinic("", |fleet| fleet).await;
-    use_environments(&clinic, &path, 20).await;
-    let before = clinic.fleet.environments(UPCOMING);
-    let request = as_staff(&clinic.fleet, &path);
-    let mut clients = JoinSet::new();
-    let stop = Arc::new(AtomicBool::new(false));
-    for _ in 0..20 {
-        let (request, stop) = (request.clone(), Arc::clone(&stop));
-        clients.spawn(async move {
-            let mut statuses = Vec::new();
-            while !stop.load(Ordering::Relaxed) {
-                statuses.push(crate::probe::send(request.clone()).await.status.as_u16());
-            }
-            statuses
-        });
-    }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    clinic.database.restart(Stop::Fast).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    stop.store(true, Ordering::Relaxed);
-    let statuses: Vec<u16> = clients.join_all().await.into_iter().flatten().collect();
-    assert!(
-        statuses.iter().all(|status| matches!(status, 200 | 503)),
-        "{statuses:?}"
-    );
-    for reply in together(&clinic.fleet, &path, 20).await {
-        assert_eq!(reply.status, 200, "{reply:?}");
-    }
-    let after = clinic.fleet.environments(UPCOMING);
-    for environment in before {
-        let same = after
-            .iter()
-            .find(|other| other.id == environment.id)
-            .unwrap();
-        assert_eq!(same.pid, environment.pid);
-        assert_ne!(same.state, EnvironmentState::Gone, "{same:?}");
-    }
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn a_network_that_stalls_for_three_seconds_leaves_nobody_stuck() {
-    let database = Database::builder().start().await.unwrap();
-    let proxy = Proxy::start(database.port()).await.unwrap();
-    let url = database
-        .url()
-        .replace(&database.port().to_string(), &proxy.port().to_string());
-    let (clinic, path) = clinic_on(database, "", |fleet| {
-        fleet.variable(
-            "DATABASE_URL",
-            format!("{url}?connection_limit=1&pool_timeout=20"),
-        )
-    })
-    .await;
-    use_environments(&clinic, &path, 10).await;
-    proxy.stall();
-    let start = Instant::now();
-    let stalled = {
-        let requests: JoinSet<Reply> = (0..20).map(|_| get(&clinic.fleet, &path)).collect();
-        tokio::spawn(requests.join_all())
-    };
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    proxy.heal();
-    let replies = stalled.await.unwrap();
-    // The function's own time-out would have killed its environment, and been a 500.
-    assert!(start.elapsed() < Duration::from_secs(29));
-    assert_eq!(
-        count(&replies, 200) + count(&replies, 503),
-        20,
-        "{replies:?}"
-    );
-    for reply in together(&clinic.fleet, &path, 20).await {
-        assert_eq!(reply.status, 200, "{reply:?}");
-    }
-    let gone = |environment: &fleet::EnvironmentStatus| environment.state == EnvironmentState::Gone;
-    assert!(!clinic.fleet.environments(UPCOMING).iter().any(gone));
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn an_invocation_killed_in_mid_query_leaves_no_session_and_no_lock() {
-    let template = include_str!("../../template.yaml").replace("Timeout: 29", "Timeout: 2");
-    let (mut clinic, path) = clinic("", |fleet| {
-        fleet
-            .template_text(template)
-            .variable("DATABASE_LOCK_TIMEOUT", "60")
-            .variable("DATABASE_STATEMENT_TIMEOUT", "60")
-    })
-    .await;
+/// Keeps the functions from reading: the table that all of them read is locked. Whoever does so
+/// gives statements more time than usual.
+async fn lock_out(clinic: &mut Clinic) {
     clinic.sql("begin").await;
     clinic
         .sql("lock table appointments in access exclusive mode")
         .await;
-    let environment = {
-        let request = get(&clinic.fleet, &path);
-        let killed = async {
-            eventually("the query to be on its way", || {
-                let environments = clinic.fleet.environments(UPCOMING);
-                environments
-                    .first()
-                    .map(|environment| environment.id.clone())
-            })
-            .await
-        };
-        let (reply, id) = tokio::join!(request, killed);
-        assert!(
-            matches!(reply.status.as_u16(), 500 | 503 | 504),
-            "{reply:?}"
+}
+
+async fn let_in(clinic: &mut Clinic) {
+    clinic.sql("rollback").await;
+}
+
+/// Statements wait for a lock for longer than it takes until everybody is there.
+fn waiting_for_locks(fleet: Builder) -> Builder {
+    fleet
+        .variable("DATABASE_LOCK_TIMEOUT", "14")
+        .variable("DATABASE_STATEMENT_TIMEOUT", "14")
+}
+
+async fn everybody_is_frozen(fleet: &Fleet) {
+    eventually("all environments to be frozen", || {
+        let environments = fleet.environments(UPCOMING);
+        let frozen = |found: &EnvironmentStatus| found.state == EnvironmentState::Frozen;
+        environments.iter().all(frozen).then_some(())
+    })
+    .await;
+}
+
+/// Brings up so many environments, used once each and frozen; they.
+async fn bring_up(clinic: &mut Clinic, path: &str, count: usize) -> Vec<EnvironmentStatus> {
+    assert_all_served(&together(&clinic.fleet, path, count).await, count);
+    everybody_is_frozen(&clinic.fleet).await;
+    let environments = clinic.fleet.environments(UPCOMING);
+    assert_eq!(environments.len(), count);
+    environments
+}
+
+/// Uses so many environments, all of them each time, until so many sessions are retained: one that
+/// was opened while another was being counted is not yet.
+async fn retain(clinic: &mut Clinic, path: &str, environments: usize, sessions: usize) {
+    let start = Instant::now();
+    loop {
+        assert_all_served(
+            &together(&clinic.fleet, path, environments).await,
+            environments,
         );
-        id
-    };
-    // Killed where its answer did not come in time; either way nothing of it may be left.
-    clinic.fleet.kill(&environment);
-    clinic.sessions_are_gone().await;
-    let locks: i64 = sqlx::query_scalar(
-        "select count(*) from pg_locks l where l.pid <> pg_backend_pid() and l.relation = 'appointments'::regclass",
+        let retained = sessions_of(clinic, "retained").await;
+        if retained == sessions {
+            break;
+        }
+        assert!(
+            start.elapsed() < 2 * PATIENCE,
+            "only {retained} are retained"
+        );
+    }
+    everybody_is_frozen(&clinic.fleet).await;
+    assert_eq!(clinic.fleet.environments(UPCOMING).len(), environments);
+}
+
+/// The application's sessions of one kind, now.
+async fn sessions_of(clinic: &mut Clinic, lease: &str) -> usize {
+    let count: i64 = sqlx::query_scalar(
+        "select count(*) from pg_stat_activity
+         where usename = $1 and split_part(application_name, '/', 2) = $2",
     )
+    .bind(APPLICATION)
+    .bind(lease)
     .fetch_one(&mut clinic.admin)
     .await
     .unwrap();
-    assert_eq!(locks, 0);
-    clinic.sql("rollback").await;
-    assert_eq!(clinic.get(&path).await.status, 200);
-    clinic.close().await;
+    usize::try_from(count).unwrap()
+}
+
+/// Waits until the application has so many sessions.
+async fn sessions_are(clinic: &mut Clinic, wanted: usize) {
+    let start = Instant::now();
+    loop {
+        let sessions = usize::try_from(clinic.sessions().await).unwrap();
+        if sessions == wanted {
+            return;
+        }
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{sessions} sessions instead of {wanted}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn count(answers: &[Answer], status: u16) -> usize {
+    let of_status = |answer: &&Answer| answer.reply.status == status;
+    answers.iter().filter(of_status).count()
+}
+
+fn assert_all_served(answers: &[Answer], wanted: usize) {
+    for answer in answers {
+        assert_eq!(answer.reply.status, 200, "{answer:?}");
+    }
+    assert_eq!(answers.len(), wanted);
+}
+
+/// What is wrong with an answer, if anything is: a caller may see the rows or, after as long as a
+/// caller waits at most, one of these problems, and never what the server says when it is full.
+fn complaint(answer: &Answer, problems: &[&str]) -> Option<String> {
+    const OF_A_FULL_SERVER: [&str; 4] = [
+        "too many clients",
+        "too many connections",
+        "connection slots are reserved",
+        "53300",
+    ];
+    let Answer { reply, after } = answer;
+    let body = String::from_utf8_lossy(&reply.body);
+    if OF_A_FULL_SERVER.iter().any(|text| body.contains(text)) {
+        return Some(format!("it tells that the server is full: {answer:?}"));
+    }
+    if reply.status == 200 {
+        return None;
+    }
+    let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let kind = problem["type"].as_str().unwrap_or_default();
+    let known = problems
+        .iter()
+        .any(|known| kind == format!("urn:headroom:problem:{known}"));
+    if reply.status != 503 || !known || !reply.headers.contains_key("retry-after") {
+        return Some(format!("nobody should see this: {answer:?}"));
+    }
+    (*after < NOT_BEFORE).then(|| format!("it came too early: {answer:?}"))
+}
+
+fn assert_no_complaint(answers: &[Answer], problems: &[&str]) {
+    let complaints: Vec<String> = answers
+        .iter()
+        .filter_map(|answer| complaint(answer, problems))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+/// Those of the environments that have answered nothing since, or are another process by now.
+fn left_behind(fleet: &Fleet, before: &[EnvironmentStatus]) -> Vec<EnvironmentStatus> {
+    let now = fleet.environments(UPCOMING);
+    let goes_on = |old: &&EnvironmentStatus| {
+        now.iter().any(|new| {
+            new.id == old.id
+                && new.pid == old.pid
+                && new.served > old.served
+                && new.state != EnvironmentState::Gone
+        })
+    };
+    let left = before.iter().filter(|old| !goes_on(old));
+    left.cloned().collect()
+}
+
+/// Never more sessions than the role's limit, replayed from the server's log.
+async fn assert_ceiling(clinic: &mut Clinic) {
+    let peak = peak(clinic).await;
+    println!("{peak} sessions at once");
+    assert!(peak <= LIMIT, "{peak} sessions at once");
+}
+
+/// The most sessions of the application that were there at once. It has none afterwards: those that
+/// are left are ended, so that the server's last word on each of them is in its log.
+async fn peak(clinic: &mut Clinic) -> usize {
+    clinic
+        .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'application'")
+        .await;
+    clinic.sessions_are_gone().await;
+    let log = clinic.database.connections().unwrap();
+    log.certain_peak(APPLICATION)
 }

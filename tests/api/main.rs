@@ -62,6 +62,7 @@ mod routes;
 mod run;
 mod sample;
 mod schema;
+mod seed;
 mod tls;
 mod tokens;
 mod watch;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::Timelike;
 use fleet::{Binaries, Builder, EnvironmentState, EnvironmentStatus, Fleet, LogLine, Source};
 use http::{HeaderMap, Method, Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
@@ -194,6 +195,27 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T
         assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A time zone in which it is about noon now: no day ends there while a test runs.
+pub(crate) fn zone_at_noon() -> String {
+    zone(12 - hour())
+}
+
+/// A time zone in which it is another day than in UTC, and no day ends for an hour.
+pub(crate) fn zone_of_another_day() -> String {
+    zone(if hour() > 10 { 14 } else { -12 })
+}
+
+/// The hour of the day in UTC.
+fn hour() -> i64 {
+    let now = chrono::DateTime::<chrono::Utc>::from(shared::clock::now());
+    now.hour().into()
+}
+
+/// So many hours ahead of UTC, which the name says the other way round.
+fn zone(hours_ahead: i64) -> String {
+    format!("Etc/GMT{:+}", -hours_ahead)
 }
 
 /// The kernel's word for what a process is doing: `S` sleeping, `T` stopped, none when gone.

@@ -148,6 +148,18 @@ impl Fleet {
         self.function(function).deploy(label);
     }
 
+    /// Keeps the function's invocations that come from now on from its environments, until they are
+    /// [released](Self::release): then they come at the same moment, however long they took to
+    /// arrive. They count as in flight.
+    pub fn hold(&self, function: &str) {
+        self.function(function).hold(true);
+    }
+
+    /// Lets the invocations go on that were held back.
+    pub fn release(&self, function: &str) {
+        self.function(function).hold(false);
+    }
+
     /// Stops an environment's process, busy or not. It is thawed when it is given an invocation.
     /// False when it is gone.
     pub fn freeze(&self, environment: &str) -> bool {

@@ -16,6 +16,7 @@ use rand::seq::IteratorRandom;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Child;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -54,6 +55,8 @@ pub struct Counters {
     pub started: u64,
     /// Invocations refused because the reserved concurrency was in use.
     pub throttled: u64,
+    /// Invocations that have begun and not ended.
+    pub in_flight: u32,
 }
 
 /// One function of the fleet.
@@ -68,6 +71,8 @@ pub(crate) struct Function {
     /// Held while an environment with several slots starts, so that invocations that arrive
     /// together share it.
     sharing: tokio::sync::Mutex<()>,
+    /// Set while invocations wait before they are given to an environment.
+    held: watch::Sender<bool>,
     started: AtomicU64,
     throttled: AtomicU64,
 }
@@ -107,6 +112,7 @@ impl Function {
                 closed: false,
             }),
             sharing: tokio::sync::Mutex::default(),
+            held: watch::Sender::new(false),
             started: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
         }
@@ -141,6 +147,8 @@ impl Function {
     }
 
     async fn run(self: &Arc<Self>, payload: Bytes) -> Outcome {
+        // The sender lives as long as the function.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
         let (invocation, ended) = Invocation::new(payload);
         let version = Arc::clone(&lock(&self.version));
         let sharing = match version.slots() {
@@ -239,6 +247,11 @@ impl Function {
         });
     }
 
+    /// Lets invocations that come from now on wait, or those that wait go on, all at once.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
     pub(crate) fn logs(&self) -> &Logs {
         &self.logs
     }
@@ -247,6 +260,7 @@ impl Function {
         Counters {
             started: self.started.load(Ordering::Relaxed),
             throttled: self.throttled.load(Ordering::Relaxed),
+            in_flight: lock(&self.pool).in_flight,
         }
     }
 
@@ -271,6 +285,7 @@ impl Function {
     /// Takes no more invocations, and starts nothing any more. What runs goes on.
     pub(crate) fn close(&self) {
         lock(&self.pool).closed = true;
+        self.hold(false);
     }
 
     /// Whether there is an environment, or an invocation that may be starting one.

@@ -25,6 +25,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
+use url::Url;
 
 /// As much as is passed on at once.
 const CHUNK: usize = 64 * 1024;
@@ -89,6 +90,18 @@ impl Proxy {
     /// The port to connect to.
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// The same URL, with the proxy in place of the server that it names.
+    ///
+    /// # Panics
+    /// When it is no URL with a host.
+    pub fn through(&self, url: &str) -> String {
+        let mut through = Url::parse(url).expect("a URL");
+        let has_host = "a URL that names a server";
+        through.set_host(Some("127.0.0.1")).expect(has_host);
+        through.set_port(Some(self.port())).expect(has_host);
+        through.into()
     }
 
     /// Connections that were opened so far.

@@ -1,6 +1,6 @@
 //! Sessions, replayed from what the server itself wrote down.
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use std::collections::HashMap;
 
 /// How the server begins each line: time, process, SQLSTATE, and for people the role, database and
@@ -22,8 +22,11 @@ pub struct Session {
     pub start: DateTime<Utc>,
     /// When it ended, `None` while it lasts.
     pub end: Option<DateTime<Utc>>,
+    /// The server's permission and the end, as places in the log.
     first_line: usize,
     last_line: Option<usize>,
+    /// The first and the last line that the session wrote while it was there.
+    work: Option<(usize, usize)>,
 }
 
 /// A login that got past its password and was refused all the same.
@@ -70,7 +73,7 @@ impl ConnectionLog {
     /// Never less than the truth. It can be more where one session ends at the very instant at
     /// which another begins: a server process gives its slot back a moment before it writes
     /// "disconnection", and takes one a moment after it wrote "connection authorized".
-    /// [`peak_lasting`](Self::peak_lasting) leaves such handovers out.
+    /// [`certain_peak`](Self::certain_peak) leaves such handovers out.
     pub fn peak(&self, user: &str) -> usize {
         let steps = self.sessions_of(user).flat_map(|session| {
             let last = session.last_line.unwrap_or(usize::MAX);
@@ -79,18 +82,17 @@ impl ConnectionLog {
         most_at_once(steps.collect())
     }
 
-    /// The most sessions of a role at one moment, of those that had lasted for a while by then.
+    /// The most sessions of a role that certainly had their slots at one moment, in the order of
+    /// the log's lines.
     ///
-    /// A few milliseconds outlast the handovers that [`peak`](Self::peak) may count twice; on a
-    /// busy machine, where a process waits for its turn between two steps, it takes a tenth of a
-    /// second. Shorter sessions are left out.
-    pub fn peak_lasting(&self, user: &str, least: TimeDelta) -> usize {
-        let steps = self.sessions_of(user).filter_map(|session| {
-            let counts_from = session.start + least;
-            let end = session.end.unwrap_or(DateTime::<Utc>::MAX_UTC);
-            (counts_from < end).then_some([(counts_from, 1), (end, -1)])
-        });
-        most_at_once(steps.flatten().collect())
+    /// Never more than the truth: a session counts from the first line that it wrote after it was
+    /// let in to its last one before it gave its slot back. The server writes such lines for
+    /// every statement with `log_duration`, and when it ends a session itself.
+    pub fn certain_peak(&self, user: &str) -> usize {
+        let work = self.sessions_of(user).filter_map(|session| session.work);
+        // The slot is held until after the last line was written.
+        let steps = work.flat_map(|(first, last)| [(first, 1), (last + 1, -1)]);
+        most_at_once(steps.collect())
     }
 
     fn sessions_of(&self, user: &str) -> impl Iterator<Item = &Session> {
@@ -131,11 +133,12 @@ enum Said<'a> {
     Fatal,
     /// The server begins anew; no session of before is left.
     NewLife,
+    /// Whatever a session says while it is there.
+    Anything,
 }
 
 impl<'a> Line<'a> {
-    /// `None` for a line that says nothing of sessions, and for the further lines of a long
-    /// message.
+    /// `None` for the further lines of a long message.
     fn parse(line: &'a str) -> Option<Self> {
         let (time, rest) = line.split_once(" UTC [")?;
         let (pid, rest) = rest.split_once("] ")?;
@@ -147,34 +150,41 @@ impl<'a> Line<'a> {
             at,
             pid: pid.parse().ok()?,
             sqlstate,
-            said: Said::parse(rest)?,
+            said: Said::parse(rest),
         })
     }
 }
 
 impl<'a> Said<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
+    fn parse(text: &'a str) -> Self {
         if text.contains(" FATAL:  ") {
-            return Some(Self::Fatal);
+            return Self::Fatal;
         }
-        let (_, message) = text.split_once(" LOG:  ")?;
-        if let Some(login) = message.strip_prefix("connection authorized: user=") {
-            let (user, login) = login.split_once(" database=")?;
+        let message = text
+            .split_once(" LOG:  ")
+            .map_or("", |(_, message)| message);
+        let login = message
+            .strip_prefix("connection authorized: user=")
+            .and_then(|login| login.split_once(" database="));
+        if let Some((user, login)) = login {
             let (database, name) = login
                 .split_once(" application_name=")
                 .unwrap_or((login, ""));
-            return Some(Self::Authorized {
+            return Self::Authorized {
                 user,
                 database: before_encryption(database),
                 application_name: before_encryption(name),
-            });
+            };
         }
         if message.starts_with("disconnection: ") {
-            return Some(Self::Disconnected);
+            Self::Disconnected
+        } else if message.starts_with("starting PostgreSQL ")
+            || message.starts_with("all server processes terminated")
+        {
+            Self::NewLife
+        } else {
+            Self::Anything
         }
-        let new_life = message.starts_with("starting PostgreSQL ")
-            || message.starts_with("all server processes terminated");
-        new_life.then_some(Self::NewLife)
     }
 }
 
@@ -216,11 +226,13 @@ impl Replay {
                         end: None,
                         first_line: number,
                         last_line: None,
+                        work: None,
                     },
                     refused: None,
                 });
             }
             Said::Fatal => {
+                self.note_work(line.pid, number);
                 if let Some(login) = self.by_pid.get(&line.pid) {
                     let login = &mut self.logins[*login];
                     login.refused = Some(Refusal {
@@ -242,6 +254,14 @@ impl Replay {
                     self.end(pid, number, line.at);
                 }
             }
+            Said::Anything => self.note_work(line.pid, number),
+        }
+    }
+
+    fn note_work(&mut self, pid: u32, number: usize) {
+        if let Some(login) = self.by_pid.get(&pid) {
+            let work = &mut self.logins[*login].session.work;
+            *work = Some((work.map_or(number, |(first, _)| first), number));
         }
     }
 
@@ -380,13 +400,37 @@ mod tests {
         assert_eq!(log.peak("nobody"), 0);
     }
 
+    fn worked(second: u32, pid: u32) -> String {
+        line(second, pid, "00000", "LOG:  duration: 0.250 ms")
+    }
+
     #[test]
-    fn a_handover_is_not_a_second_session_that_lasts() {
-        let text = authorized(1, 7) + &authorized(3, 8) + &disconnected(3, 7) + &disconnected(9, 8);
+    fn a_handover_is_not_a_second_session_for_certain() {
+        let text = authorized(1, 7)
+            + &worked(2, 7)
+            + &worked(2, 7)
+            + &authorized(3, 8)
+            + &disconnected(3, 7)
+            + &worked(4, 8)
+            + &disconnected(9, 8);
         let log = ConnectionLog::parse(&text);
-        assert_eq!(log.peak("clinic"), 2);
-        let lasting = |seconds| log.peak_lasting("clinic", TimeDelta::seconds(seconds));
-        assert_eq!((lasting(1), lasting(5), lasting(6)), (1, 1, 0));
+        assert_eq!((log.peak("clinic"), log.certain_peak("clinic")), (2, 1));
+    }
+
+    #[test]
+    fn sessions_are_certain_from_their_first_to_their_last_word() {
+        let both = authorized(1, 7) + &worked(2, 7) + &authorized(3, 8) + &worked(3, 8);
+        let second_only = both.clone() + &worked(4, 8);
+        let log = ConnectionLog::parse(&second_only);
+        assert_eq!(log.certain_peak("clinic"), 1);
+        // The server ended the first one only then.
+        let ended = both + &fatal(4, 7, "57P05") + &disconnected(4, 7);
+        let log = ConnectionLog::parse(&ended);
+        assert_eq!(log.certain_peak("clinic"), 2);
+        // Never let in, whatever was said about it.
+        let refused = authorized(1, 7) + &worked(1, 7) + &authorized(2, 8) + &fatal(2, 8, "53300");
+        let log = ConnectionLog::parse(&refused);
+        assert_eq!(log.certain_peak("clinic"), 1);
     }
 
     #[test]
