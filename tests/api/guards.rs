@@ -1,15 +1,13 @@
 //! What the server holds every session to, and how sessions end.
 
-use std::time::Duration;
-
-use fleet::{Builder, Fleet};
+use fleet::{Builder, Fleet, database::Database};
 use http::Method;
 use serde_json::json;
 use sqlx::Row;
 
 use crate::{
     clinic::{Clinic, problem},
-    probe::{PATIENCE, eventually, get},
+    probe::get,
 };
 
 /// One route more: a function that has the database sleep.
@@ -185,101 +183,42 @@ async fn the_longest_function_name_leaves_lease_and_version_readable() {
     clinic.close().await;
 }
 
-#[tokio::test]
-async fn a_lease_ends_the_session_of_a_frozen_environment_and_the_next_request_works() {
-    let mut clinic = Clinic::open_with("", |fleet| {
-        fleet
-            .variable("DATABASE_LEASE_LONG", "1")
-            .variable("DATABASE_LEASE_CROWDED", "1")
-    })
-    .await;
-    for _ in 0..2 {
-        assert_eq!(clinic.get("/api/doctors").await.status, 200);
-        eventually("the environment to be frozen", || {
-            let environments = clinic.fleet.environments("doctors");
-            (environments[0].state == fleet::EnvironmentState::Frozen).then_some(())
-        })
-        .await;
-        clinic.sessions_are_gone().await;
-    }
-    // The client knew: nothing was lost, and nothing run again.
+/// A clinic on a server that also writes down how clients go.
+async fn clinic_that_notes_goodbyes(adapt: impl FnOnce(Builder) -> Builder) -> Clinic {
+    let database = Database::builder().setting("log_min_messages", "debug1");
+    let database = database.start().await.unwrap();
+    // Sessions stay until their environment ends.
+    let adapt = |fleet: Builder| adapt(fleet.variable("DATABASE_LEASE_CROWDED", "300"));
+    let mut clinic = Clinic::open_on(database, "", adapt).await;
     assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    assert!(
-        clinic
-            .logged("doctors", "a read is run again on a fresh session")
-            .is_empty()
-    );
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn above_the_mark_a_session_is_given_back_with_its_answer() {
-    let mut clinic =
-        Clinic::open_with("", |fleet| fleet.variable("DATABASE_RETENTION_MARK", "0")).await;
-    for _ in 0..2 {
-        assert_eq!(clinic.get("/api/doctors").await.status, 200);
-        clinic.sessions_are_gone().await;
-        // Longer than an environment stays hot.
-        tokio::time::sleep(Duration::from_millis(2100)).await;
-    }
-    let log = clinic.database.connections().unwrap();
-    let ours = log
-        .sessions
-        .iter()
-        .filter(|session| session.application_name.contains("/doctors/"));
-    assert_eq!(ours.count(), 2);
-    clinic.close().await;
-}
-
-#[tokio::test]
-async fn a_hot_environment_keeps_its_transient_session_for_a_slice() {
-    let mut clinic = Clinic::open_with("", |fleet| {
-        fleet
-            .variable("DATABASE_RETENTION_MARK", "0")
-            .variable("DATABASE_LEASE_SHORT_MS", "20000")
-            .variable("DATABASE_LEASE_HOT_MS", "20000")
-    })
-    .await;
-    for _ in 0..30 {
-        assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    }
-    let sessions = |clinic: &Clinic| {
-        let log = clinic.database.connections().unwrap();
-        let doctors = |name: &str| name.contains("/doctors/");
-        log.sessions
-            .iter()
-            .filter(|session| doctors(&session.application_name))
-            .count()
-    };
-    // The first answer gave its session back, because nothing said that more would follow.
-    assert_eq!(sessions(&clinic), 2);
-    // The role is full: at the end of its slice the session is given back.
+    assert_eq!(clinic.sessions().await, 1);
     clinic
-        .sql("alter role application connection limit 1")
-        .await;
-    let start = std::time::Instant::now();
-    while clinic.sessions().await > 0 {
-        assert!(start.elapsed() < PATIENCE, "the slice never ends");
-        assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    }
-    clinic.close().await;
+}
+
+/// Whether a client went without a goodbye, as the server saw it.
+fn hung_up(clinic: &Clinic) -> bool {
+    let log = std::fs::read_to_string(clinic.database.log_file()).unwrap();
+    let mut of_function = log.lines().filter(|line| line.contains("/doctors/"));
+    of_function.any(|line| line.contains("unexpected EOF on client connection"))
 }
 
 #[tokio::test]
-async fn without_an_extension_a_session_outlives_its_environment_only_for_its_lease() {
-    let mut clinic =
-        Clinic::open_with("", |fleet| fleet.variable("GRACEFUL_SHUTDOWN", "off")).await;
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+async fn sigterm_closes_the_pool() {
+    let mut clinic = clinic_that_notes_goodbyes(|fleet| fleet).await;
     let environment = clinic.fleet.environments("doctors")[0].id.clone();
     assert!(clinic.fleet.reap(&environment).await);
     clinic.sessions_are_gone().await;
-    // No goodbye: the socket was closed by the kernel.
-    let hooks = clinic.fleet.logs("doctors");
-    assert!(
-        !hooks
-            .iter()
-            .any(|line| line.text.contains("Graceful shutdown")),
-        "{hooks:?}"
-    );
+    assert!(!hung_up(&clinic));
+    clinic.close().await;
+}
+
+#[tokio::test]
+async fn without_an_extension_there_is_no_goodbye_and_the_server_notices_the_end() {
+    let mut clinic =
+        clinic_that_notes_goodbyes(|fleet| fleet.variable("GRACEFUL_SHUTDOWN", "off")).await;
+    let environment = clinic.fleet.environments("doctors")[0].id.clone();
+    assert!(clinic.fleet.reap(&environment).await);
+    clinic.sessions_are_gone().await;
+    assert!(hung_up(&clinic));
     clinic.close().await;
 }

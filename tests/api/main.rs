@@ -38,6 +38,7 @@ mod hostile;
 mod idempotency;
 mod issuer;
 mod lambda;
+mod leases;
 mod lifecycle;
 mod logs;
 mod managed;
