@@ -8,6 +8,8 @@ use fleet::{
     proxy::Proxy,
 };
 
+use sqlx::{Connection, PgConnection};
+
 use crate::{
     clinic::{Clinic, problem},
     probe::{eventually, get},
@@ -56,6 +58,41 @@ async fn a_full_database_is_503() {
 }
 
 #[tokio::test]
+async fn whatever_it_is_that_is_full_it_is_503() {
+    let database = Database::builder().max_connections(8).start().await;
+    let mut clinic = Clinic::open_on(database.unwrap(), "?pool_timeout=1", |fleet| fleet).await;
+    let refused = async |clinic: &Clinic, by: &str| {
+        let before = clinic.log_length();
+        problem(&clinic.get("/api/doctors").await, 503, "database-busy");
+        let log = std::fs::read_to_string(clinic.database.log_file()).unwrap();
+        assert!(log[before..].contains(by), "{}", &log[before..]);
+    };
+    clinic.sql("alter database clinic connection limit 0").await;
+    refused(&clinic, "too many connections for database").await;
+    clinic
+        .sql("alter database clinic connection limit -1")
+        .await;
+    // Three of the eight are reserved, one is this test's own administrator's.
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        others.push(connect(&clinic.database.url()).await);
+    }
+    refused(&clinic, "connection slots are reserved").await;
+    for _ in 0..3 {
+        others.push(clinic.database.admin().await.unwrap());
+    }
+    refused(&clinic, "too many clients already").await;
+    drop(others);
+    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    clinic.close().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "another application's session")]
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.unwrap()
+}
+
+#[tokio::test]
 async fn a_slow_statement_is_504_and_the_next_request_works() {
     let mut clinic = Clinic::open_with("", |fleet| {
         fleet.variable("DATABASE_STATEMENT_TIMEOUT", "1")
@@ -76,9 +113,7 @@ async fn a_slow_statement_is_504_and_the_next_request_works() {
 async fn a_network_that_swallows_everything_is_503_within_the_deadline() {
     let database = Database::builder().start().await.unwrap();
     let proxy = Proxy::start(database.port()).await.unwrap();
-    let url = database
-        .application_url()
-        .replace(&database.port().to_string(), &proxy.port().to_string());
+    let url = proxy.through(&database.application_url());
     let clinic = Clinic::open_on(database, "", |fleet| {
         fleet
             .variable(
@@ -177,8 +212,7 @@ async fn warnings_about_the_url_are_in_the_log_once() {
 async fn a_network_that_fails_while_the_database_is_full_does_not_hide_that_it_is_full() {
     let database = Database::builder().start().await.unwrap();
     let proxy = Proxy::start(database.port()).await.unwrap();
-    let (port, through) = (database.port().to_string(), proxy.port().to_string());
-    let url = database.application_url().replace(&port, &through);
+    let url = proxy.through(&database.application_url());
     let mut clinic = Clinic::open_on(database, "", |fleet| {
         // Nothing but the end of the time cuts an attempt short.
         let url = format!("{url}?pool_timeout=4&connect_timeout=0");

@@ -24,7 +24,8 @@ use uuid::Uuid;
 
 use crate::{
     clinic::Clinic,
-    probe::{Reply, eventually, get, kernel_state},
+    probe::{Reply, eventually, get, kernel_state, zone_at_noon},
+    seed::seed,
 };
 
 const UPCOMING: &str = "appointments-upcoming";
@@ -96,7 +97,8 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
         .another_fleet(|fleet| fleet.variable("DATABASE_URL", url))
         .await;
     let patient = clinic.patient("Zoë Иванова").await;
-    let doctor = clinic.doctor("Dr Ångström", "Europe/Berlin").await;
+    let zone = zone_at_noon();
+    let doctor = clinic.doctor("Dr Ångström", &zone).await;
     clinic.doctor("B", "Asia/Kathmandu").await;
     let tomorrow = "now() + interval '1 day'";
     clinic
@@ -104,7 +106,7 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
         .await;
     // More than a page of them: those that were cancelled take nobody's time.
     for _ in 0..3 {
-        let midnight = "date_trunc('day', now(), 'Europe/Berlin')";
+        let midnight = &format!("date_trunc('day', now(), '{zone}')");
         clinic
             .visits(doctor, patient, midnight, 40, "cancelled")
             .await;
@@ -236,15 +238,13 @@ async fn fifty_environments_share_five_sessions_and_see_their_own_rows_alone() {
     let database = talkative().await;
     let pooler = pooler(&database, SESSIONS).await;
     let proxy = Proxy::start(pooler.port()).await.unwrap();
-    let url = pooler
-        .url()
-        .replace(&pooler.port().to_string(), &proxy.port().to_string());
+    let url = proxy.through(pooler.url());
     let parameters = "pgbouncer=true&connect_timeout=25&pool_timeout=25";
     let mut clinic = Clinic::open_on(database, "", |fleet| {
         fleet
             .variable("DATABASE_URL", format!("{url}?{parameters}"))
             .reserved_concurrency(UPCOMING, u32::try_from(CLIENTS).unwrap())
-            .dispatch(Dispatch::Any { seed: 7 })
+            .dispatch(Dispatch::Any { seed: seed() })
     })
     .await;
     let mut callers = Vec::new();
@@ -510,9 +510,7 @@ async fn a_warm_read_costs_four_round_trips_instead_of_one() {
     let database = Database::builder().start().await.unwrap();
     let pooler = pooler(&database, 1).await;
     let proxy = Proxy::start(pooler.port()).await.unwrap();
-    let url = pooler
-        .url()
-        .replace(&pooler.port().to_string(), &proxy.port().to_string());
+    let url = proxy.through(pooler.url());
     let url = format!("{url}?pgbouncer=true");
     let clinic = Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;
     assert_eq!(clinic.get("/api/doctors").await.status, 200);

@@ -242,12 +242,8 @@ async fn a_lock_that_is_not_had_in_time_is_a_busy_database() {
 #[tokio::test]
 async fn a_commit_that_is_not_answered_is_said_to_be_unknown_and_its_key_tells() {
     let database = Database::builder().start().await.unwrap();
-    let port = url::Url::parse(&database.url()).unwrap().port().unwrap();
-    let proxy = Proxy::start(port).await.unwrap();
-    let direct = format!(":{port}/");
-    let url = database
-        .application_url()
-        .replace(&direct, &format!(":{}/", proxy.port()));
+    let proxy = Proxy::start(database.port()).await.unwrap();
+    let url = proxy.through(&database.application_url());
     let clinic = Clinic::open_on(database, "", |fleet| {
         fleet.function_variable("appointments", "DATABASE_URL", url)
     })
