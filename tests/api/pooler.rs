@@ -1,11 +1,7 @@
 //! The same functions through PgBouncer in transaction mode, with `pgbouncer=true`: each
 //! transaction may meet another session of the server, which other clients use in between.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Stdio,
-    str::FromStr,
-};
+use std::{collections::BTreeSet, process::Stdio, str::FromStr};
 
 use fleet::{
     Dispatch, LogLine,
@@ -13,7 +9,6 @@ use fleet::{
     pgbouncer::PgBouncer,
     proxy::Proxy,
 };
-use serde_json::Value;
 use sqlx::{Connection, PgConnection, Row};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -24,9 +19,11 @@ use uuid::Uuid;
 
 use crate::{
     clinic::Clinic,
-    probe::{Reply, eventually, get, kernel_state, zone_at_noon},
+    probe::{eventually, get, kernel_state},
     seed::seed,
 };
+
+mod routes;
 
 const UPCOMING: &str = "appointments-upcoming";
 
@@ -76,158 +73,6 @@ fn leases_and_names(statements: &[String]) -> (usize, usize) {
         count(|line| line.contains("idle_session_timeout")),
         count(|line| line.contains(" execute ") && !line.contains(" execute <unnamed>")),
     )
-}
-
-/// Without what differs from request to request.
-fn comparable(reply: &Reply) -> (u16, Value) {
-    let mut body = reply.json();
-    if let Some(fields) = body.as_object_mut() {
-        fields.remove("requestId");
-    }
-    (reply.status.as_u16(), body)
-}
-
-#[tokio::test]
-async fn every_route_answers_through_a_pooler_as_it_does_directly() {
-    let database = talkative().await;
-    let pooler = pooler(&database, 2).await;
-    let mut clinic = Clinic::open_on(database, "", |fleet| fleet).await;
-    let url = format!("{}?pgbouncer=true", pooler.url());
-    let pooled = clinic
-        .another_fleet(|fleet| fleet.variable("DATABASE_URL", url))
-        .await;
-    let patient = clinic.patient("Zoë Иванова").await;
-    let zone = zone_at_noon();
-    let doctor = clinic.doctor("Dr Ångström", &zone).await;
-    clinic.doctor("B", "Asia/Kathmandu").await;
-    let tomorrow = "now() + interval '1 day'";
-    clinic
-        .visits(doctor, patient, tomorrow, 250, "scheduled")
-        .await;
-    // More than a page of them: those that were cancelled take nobody's time.
-    for _ in 0..3 {
-        let midnight = &format!("date_trunc('day', now(), '{zone}')");
-        clinic
-            .visits(doctor, patient, midnight, 40, "cancelled")
-            .await;
-    }
-
-    let visit: Uuid = sqlx::query_scalar("select id from appointments limit 1")
-        .fetch_one(&mut clinic.admin)
-        .await
-        .unwrap();
-    let nobody = Uuid::new_v4();
-    let week = "from=2026-01-05&to=2026-01-12";
-    clinic
-        .sql(
-            "insert into working_hours (doctor_id, weekday, opens, closes)
-             select id, day, '08:00', '17:00' from doctors, generate_series(1, 5) day",
-        )
-        .await;
-    let list = |list| {
-        let base = format!("/api/doctors/{doctor}/appointments/{list}");
-        let nobody = format!("/api/doctors/{}/appointments/{list}", Uuid::new_v4());
-        vec![
-            base.clone(),
-            format!("{base}?limit=3"),
-            format!("{base}?cursor=garbled"),
-            nobody,
-            format!("/api/doctors/nobody/appointments/{list}"),
-        ]
-    };
-    let mut paths: BTreeMap<&str, Vec<String>> = BTreeMap::from([
-        (
-            "GET /api/doctors/{id}/appointments/upcoming",
-            list("upcoming"),
-        ),
-        ("GET /api/doctors/{id}/appointments/today", list("today")),
-        (
-            "GET /api/doctors",
-            ["", "?cursor=garbled"]
-                .map(|query| format!("/api/doctors{query}"))
-                .to_vec(),
-        ),
-        ("GET /api/health", vec!["/api/health".to_owned()]),
-        ("GET /api/live", vec!["/api/live".to_owned()]),
-        (
-            "GET /api/openapi.json",
-            vec!["/api/openapi.json".to_owned()],
-        ),
-        (
-            "GET /api/doctors/{id}",
-            vec![
-                format!("/api/doctors/{doctor}"),
-                format!("/api/doctors/{nobody}"),
-            ],
-        ),
-        (
-            "GET /api/doctors/{id}/availability",
-            vec![format!("/api/doctors/{doctor}/availability?{week}")],
-        ),
-        (
-            "GET /api/doctors/{id}/dashboard",
-            vec![format!("/api/doctors/{doctor}/dashboard?{week}")],
-        ),
-        (
-            "GET /api/doctors/{id}/appointments",
-            vec![format!("/api/doctors/{doctor}/appointments?{week}&limit=7")],
-        ),
-        (
-            "GET /api/patients/{id}/appointments",
-            vec![format!("/api/patients/{patient}/appointments?{week}")],
-        ),
-        (
-            "GET /api/patients",
-            ["Zo", "Иванова", "+49 30"]
-                .map(|text| {
-                    let mut url = url::Url::parse("http://localhost/api/patients").unwrap();
-                    url.query_pairs_mut().append_pair("q", text);
-                    format!("/api/patients?{}", url.query().unwrap())
-                })
-                .to_vec(),
-        ),
-        (
-            "GET /api/patients/{id}",
-            vec![format!("/api/patients/{patient}")],
-        ),
-        (
-            "GET /api/appointments/{id}",
-            vec![
-                format!("/api/appointments/{visit}"),
-                format!("/api/appointments/{nobody}"),
-            ],
-        ),
-    ]);
-    // The others change something: what they answer twice is never the same.
-    let reads = |route: &&str| route.starts_with("GET ");
-    let routes: BTreeSet<&str> = pooled.routes().filter(reads).collect();
-    assert_eq!(
-        routes,
-        paths.keys().copied().collect(),
-        "a route is missing"
-    );
-    // The rest of a list comes through a cursor.
-    for list in ["upcoming", "today"] {
-        let path = format!("/api/doctors/{doctor}/appointments/{list}");
-        let page = clinic.get(&path).await.json();
-        let cursor = page["page"]["nextCursor"].as_str().expect("a next page");
-        let key = format!("GET /api/doctors/{{id}}/appointments/{list}");
-        let of_route = paths.get_mut(key.as_str()).unwrap();
-        of_route.push(format!("{path}?cursor={cursor}"));
-    }
-    for path in paths.values().flatten() {
-        let direct = comparable(&clinic.get(path).await);
-        for _ in 0..2 {
-            let answer = comparable(&get(&pooled, path).await);
-            // Pages are long, and the difference is rarely in the status.
-            assert_eq!(answer.0, direct.0, "{path}");
-            assert!(answer.1 == direct.1, "{path}: another body");
-        }
-    }
-    // It says how long the database took, which differs.
-    assert_eq!(get(&pooled, "/api/health?deep=1").await.status, 200);
-    pooled.shutdown().await;
-    clinic.close().await;
 }
 
 #[tokio::test]
