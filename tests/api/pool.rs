@@ -270,7 +270,11 @@ async fn sessions_are_replaced_when_their_lifetime_or_idle_time_is_over() {
         "?max_connection_lifetime=5",
         "?max_idle_connection_lifetime=5",
     ] {
-        let clinic = Clinic::open_with(parameters, |fleet| fleet).await;
+        // The lease is not what ends them.
+        let clinic = Clinic::open_with(parameters, |fleet| {
+            fleet.variable("DATABASE_LEASE_CROWDED", "300")
+        })
+        .await;
         let sessions = || {
             let log = clinic.database.connections().unwrap();
             let doctors = log

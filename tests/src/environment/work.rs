@@ -183,3 +183,22 @@ impl Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::now;
+
+    #[tokio::test]
+    async fn what_waited_for_a_poll_is_told_the_end_of_the_time_that_has_begun() {
+        let mut work = Work::new();
+        let deadline = now() + Duration::from_secs(7);
+        let timer = tokio::spawn(std::future::pending::<()>()).abort_handle();
+        let (invocation, _ended) = Invocation::new(Bytes::new());
+        work.push(invocation, Some(Time { deadline, timer }));
+        let handover = work.poll();
+        work.hand_over(|_| panic!("it has begun"));
+        let handover = handover.await.expect("an invocation");
+        assert_eq!(handover.deadline_ms, deadline.timestamp_millis());
+    }
+}
