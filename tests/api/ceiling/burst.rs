@@ -5,19 +5,23 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fleet::database::Database;
 use sqlx::Connection;
-use tokio::task::JoinHandle;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
 use url::Url;
 
 use super::{
     LIMIT, UPCOMING, assert_all_served, assert_ceiling, at_once, clinic, let_in, lock_out, peak,
     sessions_are, together, waiting_for_locks,
 };
-use crate::clinic::Clinic;
+use crate::{clinic::Clinic, probe::PATIENCE};
 
 /// All slots of the server, but the three that are reserved for superusers and the one that this
 /// test's own has.
@@ -123,5 +127,46 @@ async fn without_the_roles_limit_a_burst_goes_through_the_ceiling_and_locks_othe
     answers.await.unwrap();
     let peak = peak(&mut clinic).await;
     assert!(peak > LIMIT, "the check cannot fail: {peak}");
+    clinic.close().await;
+}
+
+/// A login of the application's that has begun, and waits for the client's proof of its password.
+async fn half_a_login(port: u16) -> TcpStream {
+    const PROTOCOL: u32 = 3 << 16;
+    let names = b"user\0application\0database\0clinic\0\0";
+    let mut message = u32::try_from(8 + names.len())
+        .unwrap()
+        .to_be_bytes()
+        .to_vec();
+    message.extend(PROTOCOL.to_be_bytes());
+    message.extend(names);
+    let mut login = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    login.write_all(&message).await.unwrap();
+    // The server asks for it.
+    assert_eq!(login.read_u8().await.unwrap(), b'R');
+    login
+}
+
+/// Where the promise ends: this is why a server needs more slots than its roles' limits add up to.
+#[tokio::test]
+async fn logins_under_way_hold_slots_that_no_limit_bounds() {
+    let (clinic, _) = clinic(|fleet| fleet).await;
+    let administrator = clinic.database.admin_url();
+    let mut logins = Vec::new();
+    while logins.len() <= LIMIT {
+        logins.push(half_a_login(clinic.database.port()).await);
+    }
+    visit(&administrator).await.unwrap();
+    while logins.len() < ALL_BUT_RESERVED + 3 {
+        logins.push(half_a_login(clinic.database.port()).await);
+    }
+    let refused = visit(&administrator).await.unwrap_err();
+    let refused = refused.into_database_error().expect("the server's word");
+    assert_eq!(refused.code().as_deref(), Some("53300"));
+    drop(logins);
+    let start = Instant::now();
+    while visit(&administrator).await.is_err() {
+        assert!(start.elapsed() < PATIENCE, "they hold them for ever");
+    }
     clinic.close().await;
 }
