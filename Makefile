@@ -72,7 +72,7 @@ queries: toolchain ## Check the queries against a throwaway database and refresh
 	  "$$tool"
 
 # With a client from PyPI, in an environment that is made under the target directory.
-fuzz: toolchain ## Try 10 000 requests and more, as each role, that the API's description allows or does not; some 20 minutes
+fuzz: toolchain ## Try 10 000 requests and more, as each role, that the API's description allows or does not; 10 minutes and more
 	$(CARGO) test -p fleet --test api -- --ignored --nocapture fuzz::ten_thousand_cases_and_more_as_each_role
 
 # Built for itself: in one build with the functions, they would get its features.
