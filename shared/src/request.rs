@@ -10,6 +10,7 @@ use lambda_http::{
     request::RequestContext,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use unicode_normalization::UnicodeNormalization;
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -290,12 +291,12 @@ impl Request {
 /// The longest text that a list can be searched for, in characters; names are no longer.
 pub(crate) const MAX_SEARCH_TEXT: usize = 200;
 
-/// A text to search for; an empty one searches for nothing.
+/// A text to search for, composed as texts are stored; an empty one searches for nothing.
 ///
 /// # Errors
 /// [`Error::BadRequest`] where it is longer than any name, or holds control characters, which the
 /// database could not store either.
-pub fn search_text<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a str>, Error> {
+pub fn search_text(name: &str, text: Option<&str>) -> Result<Option<String>, Error> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -304,5 +305,6 @@ pub fn search_text<'a>(name: &str, text: Option<&'a str>) -> Result<Option<&'a s
             "{name} must be at most {MAX_SEARCH_TEXT} characters, none of them a control character"
         )));
     }
-    Ok(Some(text.trim()).filter(|text| !text.is_empty()))
+    let text: String = text.trim().nfc().collect();
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }

@@ -48,7 +48,7 @@ pub async fn find(
               or exists (
                   select from appointments a
                   join doctors d on d.id = a.doctor_id
-                  where a.patient_id = p.id and d.subject = $4
+                  where a.patient_id = p.id and d.subject = $4 and d.active
               )
           )
         limit 1
