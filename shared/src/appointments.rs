@@ -21,7 +21,9 @@ pub use history::{
     PatientAppointment, PatientHistoryPosition, of_doctor, of_patient,
 };
 pub use lists::{TODAY_PAGE, TodayPosition, UPCOMING_PAGE, UpcomingPosition, today, upcoming};
-pub use status::Status;
+#[cfg(feature = "contract")]
+pub(crate) use status::table as state_machine;
+pub use status::{Since, Status};
 
 /// An appointment as a list shows it: no notes, and of the patient no more than the name.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,13 +1,8 @@
 //! From when to when.
 
-use std::ops::RangeInclusive;
-
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 
-use crate::error::Error;
-
-/// The years in which something may begin; others are slips of the pen.
-const YEARS: RangeInclusive<i32> = 1900..=2199;
+use crate::{error::Error, range::YEARS};
 
 /// Half-open: the end belongs to what comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use lambda_http::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::appointments::Status;
+use crate::appointments::{Since, Status};
 
 /// Why a well-formed request is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -39,6 +39,9 @@ pub enum Refusal {
         /// What was asked for.
         to: Status,
     },
+    /// The status says that something happened whose time has not come.
+    #[error("an appointment cannot be {} before {}", .0, not_before(*.0))]
+    TooEarly(Status),
     /// The time of an appointment that has begun, or is over, stays as it is.
     #[error("an appointment that is {0} cannot be moved any more")]
     NotMovable(Status),
@@ -65,9 +68,19 @@ pub enum Refusal {
     KeyInFlight,
 }
 
+/// What has to come before an appointment can have this status.
+fn not_before(status: Status) -> &'static str {
+    match status.since() {
+        Since::Ever | Since::ItsBeginning => "it begins",
+        Since::ItsDay => "the doctor's day on which it begins",
+    }
+}
+
 /// Why a change of the status is refused.
 fn no_step(from: Status, to: Status) -> String {
-    if from.may_become(to) {
+    if from.back().contains(&to) {
+        format!("only staff may take an appointment that is {from} back to {to}")
+    } else if from.may_become(to) {
         format!(
             "an appointment that is {from} becomes {to} by POST /api/appointments/{{id}}/cancel, which takes a reason"
         )
@@ -93,6 +106,7 @@ impl Refusal {
             Self::UnknownReference(_) => (UNPROCESSABLE, "unknown-reference", "Refers to nothing"),
             Self::Inactive => (UNPROCESSABLE, "inactive", "No longer at the clinic"),
             Self::Transition { .. } => (CONFLICT, "transition", "Not a step from this status"),
+            Self::TooEarly(_) => (CONFLICT, "too-early", "Its time has not come"),
             Self::NotMovable(_) => (CONFLICT, "not-movable", "Can no longer be moved"),
             Self::Begun => (CONFLICT, "begun", "Has begun"),
             Self::SubjectTaken => (CONFLICT, "subject-taken", "The subject is taken"),

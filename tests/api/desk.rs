@@ -101,6 +101,23 @@ impl Desk {
         .unwrap()
     }
 
+    /// One of half an hour that begins at a moment of SQL, such as `now()`, to the second.
+    pub(crate) async fn visit_from(&mut self, from: &str, status: &str) -> Uuid {
+        let insert = format!(
+            "insert into appointments (doctor_id, patient_id, starts_at, ends_at, status)
+             select $1, $2, starts_at, starts_at + interval '30 minutes', $3
+             from date_trunc('second', {from}) starts_at
+             returning id"
+        );
+        sqlx::query_scalar(sqlx::AssertSqlSafe(insert))
+            .bind(self.doctor)
+            .bind(self.patient)
+            .bind(status)
+            .fetch_one(&mut self.clinic.admin)
+            .await
+            .unwrap()
+    }
+
     pub(crate) async fn count(&mut self, what: &'static str) -> i64 {
         sqlx::query_scalar(what)
             .fetch_one(&mut self.clinic.admin)

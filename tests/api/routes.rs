@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 use shared::{
     appointments::{self, TodayPosition},
-    auth::{Access, Role},
+    auth::Access,
     page::Cursor,
 };
 use uuid::Uuid;
@@ -29,7 +29,6 @@ const STAFF: Access<'_> = Access {
     all: true,
     doctor: None,
     patient: None,
-    role: Role::Staff,
     subject: "staff",
 };
 

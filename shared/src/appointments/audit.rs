@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::{PgExecutor, types::Json};
 use uuid::Uuid;
 
-use crate::auth::Access;
+use crate::auth::Role;
 
 /// What was done.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,18 @@ impl Done {
     }
 }
 
+/// Who did it, and as what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Actor<'a> {
+    pub(super) role: Role,
+    pub(super) subject: &'a str,
+}
+
 /// Writes the row of the appointment's newest revision. `before` and `after` hold what the change
 /// touched: played one after the other onto the booking, they yield the appointment.
 pub(super) async fn write(
     db: impl PgExecutor<'_>,
-    by: &Access<'_>,
+    by: Actor<'_>,
     appointment: Uuid,
     done: Done,
     before: Option<&Value>,

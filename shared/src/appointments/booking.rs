@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::{
     Status,
-    audit::{self, Done},
-    calendar,
+    audit::{self, Actor, Done},
+    calendar::{self, Waived},
     detail::find,
 };
 use crate::{
     answer::Answer,
-    auth::Access,
+    auth::{Access, Role},
     doctors::{self, LockedDoctor},
     error::Error,
     idempotency::Repeatable,
@@ -65,8 +65,9 @@ impl Change for Booking<'_> {
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { draft, access, .. } = self;
         let period = calendar::period(draft.starts_at, draft.ends_at)?;
-        let doctor = self.permitted(&mut *db).await?;
-        calendar::check(&mut *db, &doctor, period, None, draft.override_hours).await?;
+        let (doctor, role) = self.permitted(&mut *db).await?;
+        let waived = Waived::by_staff(draft.override_hours);
+        calendar::check(&mut *db, &doctor, period, None, waived).await?;
         let id = insert(&mut *db, draft).await.map_err(calendar::decided)?;
         let after = json!({
             "doctorId": draft.doctor_id,
@@ -77,7 +78,9 @@ impl Change for Booking<'_> {
             "reason": draft.reason,
             "notes": "",
         });
-        audit::write(&mut *db, access, id, Done::Booked, None, &after).await?;
+        let subject = access.subject;
+        let by = Actor { role, subject };
+        audit::write(&mut *db, by, id, Done::Booked, None, &after).await?;
         let booked = find(&mut *db, access, self.notes.as_ref(), id).await?;
         let booked = booked.ok_or(Error::NotFound("appointment"))?;
         Answer::created(
@@ -95,32 +98,26 @@ impl Repeatable for Booking<'_> {
 }
 
 impl Booking<'_> {
-    /// Decides before anything is told about doctor or patient. A doctor books the patients on
-    /// their own schedule, a patient themselves.
-    async fn permitted(&self, db: &mut Transaction) -> Result<LockedDoctor, Error> {
+    /// Decides before anything is told about doctor or patient: with whom it is, and as what they
+    /// book. A doctor books the patients on their own schedule, a patient themselves.
+    async fn permitted(&self, db: &mut Transaction) -> Result<(LockedDoctor, Role), Error> {
         let doctor = doctors::lock(&mut *db, self.draft.doctor_id).await?;
         let patient = find_patient(&mut *db, self.draft).await?;
-        let is =
-            |wanted: Option<&str>, subject: Option<&str>| wanted.is_some() && wanted == subject;
-        let doctors_own = is(
-            self.access.doctor,
-            doctor.as_ref().and_then(|doctor| doctor.subject.as_deref()),
-        );
-        let patients_own = is(
-            self.access.patient,
-            patient
-                .as_ref()
-                .and_then(|patient| patient.subject.as_deref()),
-        );
-        if !(self.access.all || doctors_own || patients_own) {
-            return Err(Error::Forbidden);
-        }
+        let subject = patient
+            .as_ref()
+            .and_then(|patient| patient.subject.as_deref());
+        let patients_own = self.access.patient.is_some() && self.access.patient == subject;
+        let staff = self.access.all.then_some(Role::Staff);
+        let role = staff
+            .or_else(|| doctor.as_ref()?.kept_as(&self.access))
+            .or(patients_own.then_some(Role::Patient))
+            .ok_or(Error::Forbidden)?;
         let doctor = doctor.ok_or(Refusal::UnknownReference("doctorId"))?;
         let private = !self.access.all && !patients_own;
         patient
             .filter(|patient| !private || patient.on_the_schedule)
             .ok_or(Refusal::UnknownReference("patientId"))?;
-        Ok(doctor)
+        Ok((doctor, role))
     }
 }
 

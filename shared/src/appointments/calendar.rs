@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
+use super::{Since, Status};
 use crate::{doctors::LockedDoctor, error::Error, period::Period, refusal::Refusal};
 
 /// The longest appointment.
@@ -36,16 +37,35 @@ pub(super) async fn lock_of(
     .await
 }
 
-/// Checks a period against the doctor's other appointments and, unless they are overridden, against
-/// week, absences and the clock. A doctor who has left has no time at all. Only true while the
-/// doctor's row is locked. What it says of other appointments is for the caller to read; that
-/// nothing overlaps is the exclusion constraint's business.
+/// What a period is not checked against. Another appointment always counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waived {
+    /// The clock: it may begin in the past.
+    pub(super) past: bool,
+    /// The doctor's week and absences.
+    pub(super) frame: bool,
+}
+
+impl Waived {
+    /// Both, where staff says so.
+    pub(super) fn by_staff(override_hours: bool) -> Self {
+        Self {
+            past: override_hours,
+            frame: override_hours,
+        }
+    }
+}
+
+/// Checks a period against the doctor's other appointments and, unless that is waived, against week,
+/// absences and the clock. A doctor who has left has no time at all. Only true while the doctor's row
+/// is locked. What it says of other appointments is for the caller to read; that nothing overlaps is
+/// the exclusion constraint's business.
 pub(super) async fn check(
     db: impl PgExecutor<'_>,
     doctor: &LockedDoctor,
     period: Period,
     except: Option<Uuid>,
-    override_hours: bool,
+    waived: Waived,
 ) -> Result<(), Error> {
     if !doctor.active {
         return Err(Refusal::Inactive.into());
@@ -94,16 +114,51 @@ pub(super) async fn check(
         let other = Some((starts_at, ends_at));
         return Err(Refusal::Overlap { other }.into());
     }
-    if override_hours {
-        Ok(())
-    } else if found.past {
+    if found.past && !waived.past {
         Err(Refusal::Past.into())
+    } else if waived.frame {
+        Ok(())
     } else if found.away {
         Err(Refusal::TimeOff.into())
     } else if found.outside {
         Err(Refusal::OutsideWorkingHours.into())
     } else {
         Ok(())
+    }
+}
+
+/// Whether an appointment with this doctor that begins then can have a status already.
+///
+/// # Errors
+/// [`Refusal::TooEarly`] where it cannot, and the driver's.
+pub(super) async fn check_since(
+    db: impl PgExecutor<'_>,
+    doctor: &LockedDoctor,
+    starts_at: DateTime<Utc>,
+    status: Status,
+) -> Result<(), Error> {
+    let come = sqlx::query!(
+        r#"
+        select $2::timestamptz <= now() as "beginning!",
+               ($2 at time zone time_zone)::date <= (now() at time zone time_zone)::date as "day!"
+        from doctors
+        where id = $1
+        limit 1
+        "#,
+        doctor.id,
+        starts_at,
+    )
+    .fetch_one(db)
+    .await?;
+    let come = match status.since() {
+        Since::Ever => true,
+        Since::ItsDay => come.day,
+        Since::ItsBeginning => come.beginning,
+    };
+    if come {
+        Ok(())
+    } else {
+        Err(Refusal::TooEarly(status).into())
     }
 }
 

@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::{
     AppointmentDetail, Status,
-    audit::{self, Done},
-    calendar,
+    audit::{self, Actor, Done},
+    calendar::{self, Waived},
     detail::find,
 };
 use crate::{
     answer::{Answer, check_precondition},
-    auth::{Access, Action, Caller},
+    auth::{Access, Action, Caller, Role},
     clock,
     doctors::LockedDoctor,
     error::Error,
@@ -44,7 +44,8 @@ pub struct Patch {
     #[serde(default, deserialize_with = "given")]
     #[cfg_attr(feature = "contract", schemars(with = "DateTime<Utc>"))]
     pub ends_at: Option<DateTime<Utc>>,
-    /// Where it stands; `cancelled` has a route of its own, because it has a reason.
+    /// Where it stands: one step further, or for staff one back. `cancelled` has a route of its own,
+    /// because it has a reason.
     #[serde(default, deserialize_with = "given")]
     #[cfg_attr(feature = "contract", schemars(with = "Status"))]
     pub status: Option<Status>,
@@ -102,31 +103,34 @@ impl Change for Edit<'_> {
         let (doctor, current) = locked(db, self.appointment, self.caller).await?;
         check_precondition(self.if_match, &current)?;
         let by = self.permit(&doctor)?;
-        let period = self.checked_period(&current)?;
-        let patch = self.patch;
+        let period = self.checked_period(&current, by.role)?;
+        let status = self.checked_status(&current, period, by.role)?;
+        let except = Some(current.id);
         if let Some(period) = period {
-            check_ahead(&current, &doctor, &by)?;
-            let except = Some(current.id);
-            calendar::check(&mut *db, &doctor, period, except, patch.override_hours).await?;
+            check_ahead(&current, by.role)?;
+            let waived = self.waived(&current, period);
+            calendar::check(&mut *db, &doctor, period, except, waived).await?;
+        } else if status.takes_time() && !current.status.takes_time() {
+            // Somebody else may have been given the time.
+            let period = calendar::period(current.starts_at, current.ends_at)?;
+            let waived = Waived::by_staff(true);
+            calendar::check(&mut *db, &doctor, period, except, waived).await?;
         }
-        let status = patch.status.unwrap_or(current.status);
-        if status == Status::Cancelled && current.status != status
-            || !current.status.may_become(status)
-        {
-            let from = current.status;
-            return Err(Refusal::Transition { from, to: status }.into());
+        if status != current.status {
+            let starts_at = period.map_or(current.starts_at, |period| period.starts_at);
+            calendar::check_since(&mut *db, &doctor, starts_at, status).await?;
         }
-        let (before, after) = self.difference(&current, period);
+        let (before, after) = self.difference(&current, period, status);
         if after.is_empty() {
             return Answer::showing(StatusCode::OK, &current, vec![current.patient.id]);
         }
-        update(&mut *db, current.id, period, status, patch)
+        update(&mut *db, current.id, period, status, self.patch)
             .await
             .map_err(calendar::decided)?;
         let (before, after) = (Value::Object(before), Value::Object(after));
         audit::write(
             &mut *db,
-            &by,
+            by,
             current.id,
             Done::Changed,
             Some(&before),
@@ -139,13 +143,11 @@ impl Change for Edit<'_> {
 
 impl Edit<'_> {
     /// Who may see it may move it; status and notes are for staff and its doctor.
-    fn permit(&self, doctor: &LockedDoctor) -> Result<Access<'_>, Error> {
-        let mut by = self.caller.may(Action::Move)?;
+    fn permit(&self, doctor: &LockedDoctor) -> Result<Actor<'_>, Error> {
+        let mut by = actor(doctor, self.caller.may(Action::Move)?);
         if self.patch.status.is_some() || self.patch.notes.is_some() {
-            by = self.caller.may(Action::KeepRecord)?;
-            if !doctor.is_kept_by(&by) {
-                return Err(Error::Forbidden);
-            }
+            let access = self.caller.may(Action::KeepRecord)?;
+            by.role = doctor.kept_as(&access).ok_or(Error::Forbidden)?;
         }
         if self.patch.override_hours {
             self.caller.may(Action::OverrideHours)?;
@@ -153,17 +155,59 @@ impl Edit<'_> {
         Ok(by)
     }
 
-    /// The new time, where there is one.
-    fn checked_period(&self, current: &AppointmentDetail) -> Result<Option<Period>, Error> {
+    /// The new time, where there is one. A visit that goes on ends when it ends: doctor and staff
+    /// write that down.
+    fn checked_period(
+        &self,
+        current: &AppointmentDetail,
+        by: Role,
+    ) -> Result<Option<Period>, Error> {
         let starts_at = self.patch.starts_at.unwrap_or(current.starts_at);
         let ends_at = self.patch.ends_at.unwrap_or(current.ends_at);
         if (starts_at, ends_at) == (current.starts_at, current.ends_at) {
             return Ok(None);
         }
-        if !current.status.is_movable() {
+        let goes_on = current.status.is_going_on() && starts_at == current.starts_at;
+        if !(current.status.is_movable() || goes_on && by != Role::Patient) {
             return Err(Refusal::NotMovable(current.status).into());
         }
         calendar::period(starts_at, ends_at).map(Some)
+    }
+
+    /// The new status, or the old one. Who moves an appointment that the patient said they would come
+    /// to has to ask again, unless they say what it is.
+    fn checked_status(
+        &self,
+        current: &AppointmentDetail,
+        period: Option<Period>,
+        by: Role,
+    ) -> Result<Status, Error> {
+        let (from, moves) = (
+            current.status,
+            period.is_some_and(|period| period.starts_at != current.starts_at),
+        );
+        let Some(to) = self.patch.status else {
+            let unconfirmed = moves && from == Status::Confirmed;
+            return Ok(if unconfirmed { Status::Scheduled } else { from });
+        };
+        let step = to != Status::Cancelled && from.next().contains(&to);
+        let back = by == Role::Staff && from.back().contains(&to);
+        if from == to || step || back {
+            Ok(to)
+        } else {
+            Err(Refusal::Transition { from, to }.into())
+        }
+    }
+
+    /// What was right before needs no second look: a beginning that stays, a time within the old one.
+    /// And what goes on does so whatever the week says.
+    fn waived(&self, current: &AppointmentDetail, period: Period) -> Waived {
+        let staff = Waived::by_staff(self.patch.override_hours);
+        let within = current.starts_at <= period.starts_at && period.ends_at <= current.ends_at;
+        Waived {
+            past: staff.past || period.starts_at == current.starts_at,
+            frame: staff.frame || within || current.status.is_going_on(),
+        }
     }
 
     /// What the patch makes different, as it was and as it becomes.
@@ -171,7 +215,9 @@ impl Edit<'_> {
         &self,
         current: &AppointmentDetail,
         period: Option<Period>,
+        status: Status,
     ) -> (Map<String, Value>, Map<String, Value>) {
+        let comes_back = current.status == Status::Cancelled && status != Status::Cancelled;
         let notes = self.patch.notes.as_ref().map(Text::as_str);
         let pairs = [
             (
@@ -184,10 +230,11 @@ impl Edit<'_> {
                 json!(current.ends_at),
                 period.map(|period| json!(period.ends_at)),
             ),
+            ("status", json!(current.status), Some(json!(status))),
             (
-                "status",
-                json!(current.status),
-                self.patch.status.map(|status| json!(status)),
+                "cancelReason",
+                json!(current.cancel_reason),
+                comes_back.then_some(Value::Null),
             ),
             (
                 "notes",
@@ -211,7 +258,7 @@ impl Change for Cancellation<'_> {
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let (doctor, current) = locked(db, self.appointment, self.caller).await?;
-        let by = self.caller.may(Action::Cancel)?;
+        let by = actor(&doctor, self.caller.may(Action::Cancel)?);
         if !current.status.may_become(Status::Cancelled) {
             return Err(Refusal::Transition {
                 from: current.status,
@@ -222,13 +269,13 @@ impl Change for Cancellation<'_> {
         if current.status == Status::Cancelled {
             return Answer::showing(StatusCode::OK, &current, vec![current.patient.id]);
         }
-        check_ahead(&current, &doctor, &by)?;
+        check_ahead(&current, by.role)?;
         cancel(&mut *db, current.id, self.reason.as_str()).await?;
         let before = json!({ "status": current.status, "cancelReason": null });
         let after = json!({ "status": Status::Cancelled, "cancelReason": self.reason });
         audit::write(
             &mut *db,
-            &by,
+            by,
             current.id,
             Done::Cancelled,
             Some(&before),
@@ -255,14 +302,18 @@ async fn locked(
     Ok((doctor, current.ok_or_else(missing)?))
 }
 
+/// As what somebody changes an appointment that they may see: whose it is not to keep is its patient.
+fn actor<'a>(doctor: &LockedDoctor, access: Access<'a>) -> Actor<'a> {
+    Actor {
+        role: doctor.kept_as(&access).unwrap_or(Role::Patient),
+        subject: access.subject,
+    }
+}
+
 /// A patient changes what lies ahead; what became of the rest is the clinic's to say.
-fn check_ahead(
-    current: &AppointmentDetail,
-    doctor: &LockedDoctor,
-    by: &Access<'_>,
-) -> Result<(), Error> {
+fn check_ahead(current: &AppointmentDetail, by: Role) -> Result<(), Error> {
     let begun = current.starts_at <= DateTime::<Utc>::from(clock::now());
-    if begun && !doctor.is_kept_by(by) {
+    if begun && by == Role::Patient {
         return Err(Refusal::Begun.into());
     }
     Ok(())
@@ -288,6 +339,7 @@ async fn update(
         "update appointments
          set starts_at = coalesce($2, starts_at), ends_at = coalesce($3, ends_at),
              status = $4, notes = coalesce($5, notes),
+             cancel_reason = case when $4 = 'cancelled' then cancel_reason end,
              revision = revision + 1, updated_at = clock_timestamp()
          where id = $1",
         appointment,

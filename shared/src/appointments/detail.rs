@@ -63,14 +63,14 @@ pub async fn find(
     let row = sqlx::query!(
         r#"
         select a.id, a.starts_at, a.ends_at, a.status as "status: Status", a.reason,
-               case when $5 or d.subject = $6 then a.notes end as notes,
+               case when $5 or d.subject = $6 and d.active then a.notes end as notes,
                a.cancel_reason, a.created_at, a.updated_at,
                d.id as doctor_id, d.full_name as doctor_name,
                p.id as patient_id, p.full_name as patient_name
         from appointments a
         join doctors d on d.id = a.doctor_id
         join patients p on p.id = a.patient_id
-        where a.id = $1 and ($2 or d.subject = $3 or p.subject = $4)
+        where a.id = $1 and ($2 or d.subject = $3 and d.active or p.subject = $4)
         limit 1
         "#,
         id,

@@ -85,7 +85,7 @@ pub async fn of_doctor(
                a.status as "status?: Status", a.reason as "reason?",
                a.patient_id as "patient_id?", p.full_name as "patient_name?"
         from (
-            select id, time_zone, coalesce($8 or subject = $9, false) as allowed
+            select id, time_zone, coalesce($8 or subject = $9 and active, false) as allowed
             from doctors
             where id = $1
         ) d
@@ -158,7 +158,7 @@ pub async fn of_patient(
             from appointments a
             join doctors d on d.id = a.doctor_id
             where a.patient_id = p.id
-              and (p.whole or d.subject = $10)
+              and (p.whole or d.subject = $10 and d.active)
               and a.starts_at >= ($2::date - 1)::timestamp at time zone $4
               and a.starts_at < ($3::date + 1)::timestamp at time zone $4
               and (a.starts_at at time zone $4)::date >= $2
@@ -171,7 +171,7 @@ pub async fn of_patient(
         where p.whole or exists (
             select from appointments known
             join doctors d on d.id = known.doctor_id
-            where known.patient_id = p.id and d.subject = $10
+            where known.patient_id = p.id and d.subject = $10 and d.active
         )
         order by a.starts_at, a.id
         limit $7

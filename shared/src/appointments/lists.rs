@@ -89,7 +89,7 @@ pub async fn upcoming(
                a.status as "status?: Status", a.reason as "reason?",
                a.patient_id as "patient_id?", a.patient_name as "patient_name?"
         from (
-            select id, coalesce($5 or subject = $6, false) as allowed
+            select id, coalesce($5 or subject = $6 and active, false) as allowed
             from doctors
             where id = $1
         ) d
@@ -152,7 +152,7 @@ pub async fn today(
                a.patient_id as "patient_id?", a.patient_name as "patient_name?"
         from (
             select id, time_zone, coalesce($2, (now() at time zone time_zone)::date) as day,
-                   coalesce($6 or subject = $7, false) as allowed
+                   coalesce($6 or subject = $7 and active, false) as allowed
             from doctors
             where id = $1
         ) d

@@ -38,7 +38,7 @@ impl Status {
         Self::NoShow,
     ];
 
-    /// The steps from here: the state machine. Whatever is over stays as it is.
+    /// The steps from here: the state machine.
     pub const fn next(self) -> &'static [Self] {
         match self {
             Self::Scheduled => &[
@@ -54,6 +54,19 @@ impl Status {
         }
     }
 
+    /// The steps back from here, by which staff takes back what was a slip.
+    pub const fn back(self) -> &'static [Self] {
+        match self {
+            Self::Scheduled => &[],
+            Self::Confirmed | Self::Cancelled => &[Self::Scheduled],
+            Self::CheckedIn => &[Self::Scheduled, Self::Confirmed],
+            Self::InProgress => &[Self::CheckedIn],
+            Self::Completed => &[Self::InProgress],
+            // Whoever comes late has come after all.
+            Self::NoShow => &[Self::Scheduled, Self::CheckedIn],
+        }
+    }
+
     /// Whether there is such a step, or nothing changes.
     pub fn may_become(self, next: Self) -> bool {
         self == next || self.next().contains(&next)
@@ -63,6 +76,58 @@ impl Status {
     pub fn is_movable(self) -> bool {
         matches!(self, Self::Scheduled | Self::Confirmed)
     }
+
+    /// Whether the patient is there: when it ends may still change.
+    pub fn is_going_on(self) -> bool {
+        matches!(self, Self::CheckedIn | Self::InProgress)
+    }
+
+    /// Whether it takes the doctor's time, as the schema's exclusion constraint has it.
+    pub fn takes_time(self) -> bool {
+        !matches!(self, Self::Cancelled | Self::NoShow)
+    }
+
+    /// From when on it can be so.
+    pub fn since(self) -> Since {
+        match self {
+            Self::Scheduled | Self::Confirmed | Self::Cancelled => Since::Ever,
+            Self::CheckedIn | Self::InProgress | Self::Completed => Since::ItsDay,
+            Self::NoShow => Since::ItsBeginning,
+        }
+    }
+}
+
+/// From when on an appointment can have a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// From its booking on.
+    Ever,
+    /// From its day on, in the doctor's time zone: people come early.
+    ItsDay,
+    /// From its beginning on.
+    ItsBeginning,
+}
+
+/// The state machine, as a table in Markdown: one row a status.
+#[cfg(feature = "contract")]
+pub(crate) fn table() -> String {
+    let names = |steps: &[Status]| {
+        let names: Vec<String> = steps.iter().map(|step| format!("`{step}`")).collect();
+        names.join(", ")
+    };
+    let mut table =
+        "| status | becomes | staff may take back to | not before |\n| --- | --- | --- | --- |\n"
+            .to_owned();
+    for status in Status::ALL {
+        let since = match status.since() {
+            Since::Ever => "",
+            Since::ItsDay => "the doctor's day on which it begins",
+            Since::ItsBeginning => "it begins",
+        };
+        let (next, back) = (names(status.next()), names(status.back()));
+        table += &format!("| `{status}` | {next} | {back} | {since} |\n");
+    }
+    table
 }
 
 impl fmt::Display for Status {
