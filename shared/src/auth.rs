@@ -6,10 +6,14 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 use crate::{config::Claims, error::Error};
 
 /// What somebody is to the clinic. The strongest comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The front desk.
     Staff,
@@ -64,6 +68,8 @@ pub enum Action {
     SeePatientAppointments,
     /// New patients, and corrections.
     KeepPatients,
+    /// Who they themselves are at the clinic.
+    SeeOneself,
     /// What the database is doing.
     SeeOperations,
 }
@@ -89,7 +95,8 @@ impl Action {
             Self::SearchPatients => Self::SeePatient,
             Self::SeePatient => Self::SeePatientAppointments,
             Self::SeePatientAppointments => Self::KeepPatients,
-            Self::KeepPatients => Self::SeeOperations,
+            Self::KeepPatients => Self::SeeOneself,
+            Self::SeeOneself => Self::SeeOperations,
             Self::SeeOperations => return None,
         })
     }
@@ -124,6 +131,7 @@ pub const fn reach(role: Role, action: Action) -> Reach {
         Action::SeePatient => (All, Own, Own),
         Action::SeePatientAppointments => (All, Own, Own),
         Action::KeepPatients => (All, Nothing, Nothing),
+        Action::SeeOneself => (Own, Own, Own),
         Action::SeeOperations => (All, Nothing, Nothing),
     };
     match role {
@@ -150,8 +158,6 @@ pub struct Access<'a> {
     pub doctor: Option<&'a str>,
     /// What belongs to the patient with this subject is theirs.
     pub patient: Option<&'a str>,
-    /// As what they act: the strongest of their roles that may.
-    pub role: Role,
     /// Who they are.
     pub subject: &'a str,
 }
@@ -200,15 +206,13 @@ impl Caller {
         let reaches =
             |role: Role, wanted| self.roles.contains(&role) && reach(role, action) == wanted;
         let own = |role| reaches(role, Reach::Own).then_some(self.subject.as_str());
-        let role = self
-            .roles
+        self.roles
             .iter()
             .find(|role| reach(**role, action) != Reach::Nothing)?;
         Some(Access {
             all: Role::ALL.into_iter().any(|role| reaches(role, Reach::All)),
             doctor: own(Role::Doctor),
             patient: own(Role::Patient),
-            role: *role,
             subject: &self.subject,
         })
     }
@@ -271,10 +275,10 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_role_acts_and_each_own_part_counts() {
+    fn each_part_that_is_the_callers_own_counts() {
         let both = caller("[patient doctor]");
         let access = both.may(Action::SeeAppointment).expect("access");
-        assert_eq!((access.all, access.role), (false, Role::Doctor));
+        assert!(!access.all);
         assert_eq!((access.doctor, access.patient), (Some("s-1"), Some("s-1")));
         let access = both.may(Action::SeeSchedule).expect("access");
         assert_eq!((access.doctor, access.patient), (Some("s-1"), None));

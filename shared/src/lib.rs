@@ -8,7 +8,7 @@
 //!   [`range`]: days from and to.
 //! - [`auth`]: who calls, and what they may do.
 //! - [`doctors`], [`patients`], [`appointments`], [`health`]: row types, queries and changes, a module
-//!   a table; [`availability`], [`dashboard`]: what follows from several; [`idempotency`]: changes
+//!   a table; [`availability`], [`dashboard`], [`me`]: what follows from several; [`idempotency`]: changes
 //!   that are asked for again.
 //! - [`reader`]: where queries run; [`transaction`]: where changes do; [`pool`]: the environment's
 //!   one pool of `session`s behind both; [`deadline`]: what bounds them.
@@ -48,6 +48,7 @@ pub mod idempotency;
 pub mod invocation;
 pub mod lambda;
 pub mod lease;
+pub mod me;
 pub mod metrics;
 pub mod migrations;
 pub mod page;

@@ -27,6 +27,8 @@ enum Who {
     Staff,
     Doctor,
     OtherDoctor,
+    /// The first doctor, after they have left.
+    FormerDoctor,
     Patient,
     OtherPatient,
 }
@@ -38,7 +40,7 @@ impl Who {
             Self::Nobody | Self::Stranger => None,
             Self::Staff => Some((Role::Staff, false)),
             Self::Doctor => Some((Role::Doctor, true)),
-            Self::OtherDoctor => Some((Role::Doctor, false)),
+            Self::OtherDoctor | Self::FormerDoctor => Some((Role::Doctor, false)),
             Self::Patient => Some((Role::Patient, true)),
             Self::OtherPatient => Some((Role::Patient, false)),
         }
@@ -49,18 +51,20 @@ impl Who {
         self.role()
             .is_some_and(|(role, own)| match reach(role, action) {
                 Reach::All => true,
-                Reach::Own => own,
+                // Everybody is themselves.
+                Reach::Own => own || action == Action::SeeOneself,
                 Reach::Nothing => false,
             })
     }
 }
 
-const EVERYBODY: [Who; 7] = [
+const EVERYBODY: [Who; 8] = [
     Who::Nobody,
     Who::Stranger,
     Who::Staff,
     Who::Doctor,
     Who::OtherDoctor,
+    Who::FormerDoctor,
     Who::Patient,
     Who::OtherPatient,
 ];
@@ -83,37 +87,39 @@ use With::{AsIs, Deep, OtherTime, Override};
 /// Of each route what it takes to do it, and the statuses in the order of [`EVERYBODY`]. Notes have no route of
 /// their own: whoever may see them finds them in the appointment.
 #[rustfmt::skip]
-const MATRIX: [(&str, With, Option<Action>, [u16; 7]); 26] = [
-    ("GET /api/live",                                      AsIs, None,                                    [200, 200, 200, 200, 200, 200, 200]),
-    ("GET /api/openapi.json",                              AsIs, None,                                    [200, 200, 200, 200, 200, 200, 200]),
-    ("GET /api/health",                                    AsIs, None,                                    [401, 200, 200, 200, 200, 200, 200]),
-    ("GET /api/health",                                    Deep, Some(Action::SeeOperations),             [401, 403, 200, 403, 403, 403, 403]),
-    ("GET /api/doctors",                                   AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200]),
-    ("GET /api/doctors/{id}",                              AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200]),
-    ("GET /api/doctors/{id}/availability",                 AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200]),
-    ("GET /api/doctors/{id}/appointments",                 AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403]),
-    ("GET /api/doctors/{id}/appointments/upcoming",        AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403]),
-    ("GET /api/doctors/{id}/appointments/today",           AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403]),
-    ("GET /api/doctors/{id}/dashboard",                    AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403]),
-    ("PUT /api/doctors/{id}/working-hours",                AsIs, Some(Action::ChangeFrame),               [401, 403, 200, 200, 403, 403, 403]),
-    ("POST /api/doctors/{id}/time-off",                    AsIs, Some(Action::ChangeFrame),               [401, 403, 201, 201, 403, 403, 403]),
-    ("DELETE /api/doctors/{id}/time-off/{timeOffId}",      AsIs, Some(Action::ChangeFrame),               [401, 403, 204, 204, 403, 403, 403]),
-    ("POST /api/appointments",                             AsIs, Some(Action::Book),                      [401, 403, 201, 201, 403, 201, 403]),
-    ("POST /api/appointments",                         Override, Some(Action::OverrideHours),             [401, 403, 201, 403, 403, 403, 403]),
-    ("GET /api/appointments/{id}",                         AsIs, Some(Action::SeeAppointment),            [401, 403, 200, 200, 404, 200, 404]),
-    ("PATCH /api/appointments/{id}",                       AsIs, Some(Action::KeepRecord),                [401, 403, 200, 200, 404, 403, 404]),
-    ("PATCH /api/appointments/{id}",                  OtherTime, Some(Action::Move),                      [401, 403, 200, 200, 404, 200, 404]),
-    ("PATCH /api/appointments/{id}",                   Override, Some(Action::OverrideHours),             [401, 403, 200, 403, 404, 403, 404]),
-    ("POST /api/appointments/{id}/cancel",                 AsIs, Some(Action::Cancel),                    [401, 403, 200, 200, 404, 200, 404]),
-    ("GET /api/patients",                                  AsIs, Some(Action::SearchPatients),            [401, 403, 200, 403, 403, 403, 403]),
-    ("POST /api/patients",                                 AsIs, Some(Action::KeepPatients),              [401, 403, 201, 403, 403, 403, 403]),
-    ("GET /api/patients/{id}",                             AsIs, Some(Action::SeePatient),                [401, 403, 200, 200, 404, 200, 404]),
-    ("PATCH /api/patients/{id}",                           AsIs, Some(Action::KeepPatients),              [401, 403, 200, 403, 403, 403, 403]),
-    ("GET /api/patients/{id}/appointments",                AsIs, Some(Action::SeePatientAppointments),    [401, 403, 200, 200, 404, 200, 404]),
+const MATRIX: [(&str, With, Option<Action>, [u16; 8]); 27] = [
+    ("GET /api/live",                                      AsIs, None,                                    [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/openapi.json",                              AsIs, None,                                    [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/health",                                    AsIs, None,                                    [401, 200, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/health",                                    Deep, Some(Action::SeeOperations),             [401, 403, 200, 403, 403, 403, 403, 403]),
+    ("GET /api/me",                                        AsIs, Some(Action::SeeOneself),                [401, 403, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/doctors",                                   AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/doctors/{id}",                              AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/doctors/{id}/availability",                 AsIs, Some(Action::SeeDoctors),                [401, 403, 200, 200, 200, 200, 200, 200]),
+    ("GET /api/doctors/{id}/appointments",                 AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
+    ("GET /api/doctors/{id}/appointments/upcoming",        AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
+    ("GET /api/doctors/{id}/appointments/today",           AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
+    ("GET /api/doctors/{id}/dashboard",                    AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
+    ("PUT /api/doctors/{id}/working-hours",                AsIs, Some(Action::ChangeFrame),               [401, 403, 200, 200, 403, 403, 403, 403]),
+    ("POST /api/doctors/{id}/time-off",                    AsIs, Some(Action::ChangeFrame),               [401, 403, 201, 201, 403, 403, 403, 403]),
+    ("DELETE /api/doctors/{id}/time-off/{timeOffId}",      AsIs, Some(Action::ChangeFrame),               [401, 403, 204, 204, 403, 403, 403, 403]),
+    ("POST /api/appointments",                             AsIs, Some(Action::Book),                      [401, 403, 201, 201, 403, 403, 201, 403]),
+    ("POST /api/appointments",                         Override, Some(Action::OverrideHours),             [401, 403, 201, 403, 403, 403, 403, 403]),
+    ("GET /api/appointments/{id}",                         AsIs, Some(Action::SeeAppointment),            [401, 403, 200, 200, 404, 404, 200, 404]),
+    ("PATCH /api/appointments/{id}",                       AsIs, Some(Action::KeepRecord),                [401, 403, 200, 200, 404, 404, 403, 404]),
+    ("PATCH /api/appointments/{id}",                  OtherTime, Some(Action::Move),                      [401, 403, 200, 200, 404, 404, 200, 404]),
+    ("PATCH /api/appointments/{id}",                   Override, Some(Action::OverrideHours),             [401, 403, 200, 403, 404, 404, 403, 404]),
+    ("POST /api/appointments/{id}/cancel",                 AsIs, Some(Action::Cancel),                    [401, 403, 200, 200, 404, 404, 200, 404]),
+    ("GET /api/patients",                                  AsIs, Some(Action::SearchPatients),            [401, 403, 200, 403, 403, 403, 403, 403]),
+    ("POST /api/patients",                                 AsIs, Some(Action::KeepPatients),              [401, 403, 201, 403, 403, 403, 403, 403]),
+    ("GET /api/patients/{id}",                             AsIs, Some(Action::SeePatient),                [401, 403, 200, 200, 404, 404, 200, 404]),
+    ("PATCH /api/patients/{id}",                           AsIs, Some(Action::KeepPatients),              [401, 403, 200, 403, 403, 403, 403, 403]),
+    ("GET /api/patients/{id}/appointments",                AsIs, Some(Action::SeePatientAppointments),    [401, 403, 200, 200, 404, 404, 200, 404]),
 ];
 
 /// Whose answers have patients in them here. A patient's list is about one who is named in the path.
-const SHOWS_PATIENTS: [&str; 11] = [
+const SHOWS_PATIENTS: [&str; 12] = [
+    "GET /api/me",
     "GET /api/doctors/{id}/appointments",
     "GET /api/doctors/{id}/appointments/upcoming",
     "GET /api/doctors/{id}/appointments/today",
@@ -155,6 +161,7 @@ impl World {
             ),
             (Who::Staff, Some(clinic.fleet.token("staff", "staff"))),
             (Who::Doctor, Some(clinic.doctor_token(doctor).await)),
+            (Who::FormerDoctor, Some(clinic.doctor_token(doctor).await)),
             (
                 Who::OtherDoctor,
                 Some(clinic.doctor_token(other_doctor).await),
@@ -299,6 +306,10 @@ async fn everybody_sees_and_does_what_is_theirs_on_every_route() {
         for (who, expected) in EVERYBODY.into_iter().zip(expected) {
             let request = world.prepare(route, with, who).await;
             let token = world.token(who);
+            if who == Who::FormerDoctor {
+                let leaves = "update doctors set active = false where full_name = 'A'";
+                world.clinic.sql(leaves).await;
+            }
             let before = world.said();
             let reply = request.send(&world.clinic, token.as_deref()).await;
             if reply.status == expected {
@@ -311,22 +322,24 @@ async fn everybody_sees_and_does_what_is_theirs_on_every_route() {
                     "{route} {with:?} as {who:?}: {status} instead of {expected}"
                 ));
             }
-            if request.method != Method::GET {
-                continue;
-            }
             // Nobody is told "you have it already" who may not have it.
-            let any = [("if-none-match", "*")];
-            let path = &request.path;
-            let known = world
-                .clinic
-                .send(Method::GET, path, token.as_deref(), &any, None)
-                .await;
-            let expected = if expected == 200 { 304 } else { expected };
-            if known.status != expected {
-                let status = known.status;
-                wrong.push(format!(
-                    "{path} as {who:?}, who has it: {status} instead of {expected}"
-                ));
+            if request.method == Method::GET {
+                let any = [("if-none-match", "*")];
+                let path = &request.path;
+                let known = world
+                    .clinic
+                    .send(Method::GET, path, token.as_deref(), &any, None)
+                    .await;
+                let expected = if expected == 200 { 304 } else { expected };
+                if known.status != expected {
+                    let status = known.status;
+                    wrong.push(format!(
+                        "{path} as {who:?}, who has it: {status} instead of {expected}"
+                    ));
+                }
+            }
+            if who == Who::FormerDoctor {
+                world.clinic.sql("update doctors set active = true").await;
             }
         }
     }

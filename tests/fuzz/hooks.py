@@ -20,6 +20,7 @@ BEYOND_THE_SCHEMA = (
     "startsAt must lie in the years",
     "startsAt and endsAt must be whole seconds",
     "to must be 1 to",
+    "q must have at least 2 letters or digits",
     # To JSON Schema 3.0 is an integer, to the functions it is none.
     "invalid type: floating point",
     "it must be a day from 1900-01-01 to today",

@@ -1,4 +1,5 @@
-//! `GET /api/doctors?specialty=&q=&limit=&cursor=`: the active doctors, by name.
+//! What somebody asks who opens the application: `GET /api/me`, who they are, and
+//! `GET /api/doctors?specialty=&q=&limit=&cursor=`, the active doctors, by name.
 
 use serde::Deserialize;
 use shared::{
@@ -6,6 +7,7 @@ use shared::{
     auth::Action,
     doctors::{self, DOCTORS_PAGE, DoctorFilter, DoctorPosition},
     error::Error,
+    me,
     page::{Cursor, PageLimit},
     request::{self, Request},
 };
@@ -24,6 +26,23 @@ struct Query {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
+    match request.route() {
+        "GET /api/me" => see_oneself(request).await,
+        "GET /api/doctors" => list(request).await,
+        _ => Err(Error::NotFound("route")),
+    }
+}
+
+async fn see_oneself(request: Request) -> Result<Response, Error> {
+    request.no_query()?;
+    let caller = request.caller()?;
+    let access = caller.may(Action::SeeOneself)?;
+    let me = me::find(request.reader().await?, &caller, &access).await?;
+    request.log_access(&caller, me.patient.iter().map(|patient| patient.id));
+    request.many(&me)
+}
+
+async fn list(request: Request) -> Result<Response, Error> {
     request.caller()?.may(Action::SeeDoctors)?;
     let query: Query = request.query()?;
     let filter = DoctorFilter {

@@ -18,7 +18,6 @@ use crate::{
     patients::SHORTEST,
     range::YEARS,
     request::MAX_SEARCH_TEXT,
-    text,
 };
 
 /// What may go wrong wherever the database is asked.
@@ -75,6 +74,7 @@ pub(super) struct Operation {
     route: (&'static str, &'static str),
     summary: &'static str,
     action: Option<Action>,
+    says: Option<String>,
     open: bool,
     parameters: Vec<Parameter>,
     body: Option<SchemaOf>,
@@ -89,6 +89,7 @@ impl Operation {
             route: route.split_once(' ').expect("a method and a path"),
             summary,
             action: None,
+            says: None,
             open: false,
             parameters: Vec::new(),
             body: None,
@@ -110,6 +111,12 @@ impl Operation {
     pub(super) fn action(mut self, action: Action) -> Self {
         self.action = Some(action);
         self.refuses(&["unauthenticated", "forbidden"])
+    }
+
+    /// More than the summary, in Markdown.
+    pub(super) fn says(mut self, says: String) -> Self {
+        self.says = Some(says);
+        self
     }
 
     /// For everybody, without a token.
@@ -147,12 +154,18 @@ impl Operation {
 
     /// A text to search for.
     pub(super) fn search(self, name: &'static str, says: &'static str) -> Self {
-        self.parameter("query", name, says, false, |_| search(0))
+        self.parameter("query", name, says, false, |_| search())
     }
 
-    /// The same where it must be there, with the fewest characters.
+    /// The same where it must be there, with the fewest letters or digits.
     pub(super) fn needed_search(self, name: &'static str, says: &'static str) -> Self {
-        self.parameter("query", name, says, true, |_| search(SHORTEST))
+        self.parameter("query", name, says, true, |_| {
+            let mut schema = search();
+            schema["minLength"] = SHORTEST.into();
+            let words = format!("{WORD}{SEARCHED}*").repeat(SHORTEST);
+            schema["pattern"] = format!("^{SEARCHED}*{words}$").into();
+            schema
+        })
     }
 
     /// A range of so many days at most, in the time zone of `whose` clock.
@@ -298,7 +311,9 @@ impl Operation {
             "responses": self.responses(schemas),
         });
         if let Some(action) = self.action {
-            operation["description"] = for_whom(action).into();
+            let says = self.says.iter().cloned();
+            let paragraphs: Vec<String> = [for_whom(action)].into_iter().chain(says).collect();
+            operation["description"] = paragraphs.join("\n\n").into();
         }
         if !self.parameters.is_empty() {
             let parameters = self.parameters.iter();
@@ -435,13 +450,19 @@ fn header(name: &str) -> Value {
     json!({ "description": says, "schema": schema })
 }
 
-/// The schema of a text to search for, with so many characters at least.
-fn search(least: usize) -> Value {
+/// A character that can be searched for, as a pattern.
+const SEARCHED: &str = r"[^\u0000-\u001f\u007f-\u009f]";
+
+/// One that may be a letter or a digit: the dialects of patterns have no common word for it beyond ASCII.
+const WORD: &str = r"[^\u0000-/:-@\[-`{-\u00a9]";
+
+/// The schema of a text to search for.
+fn search() -> Value {
     json!({
         "type": "string",
-        "minLength": least,
+        "minLength": 0,
         "maxLength": MAX_SEARCH_TEXT,
-        "pattern": text::pattern(r"[^\u0000-\u001f\u007f-\u009f]", least),
+        "pattern": format!("^{SEARCHED}*$"),
     })
 }
 

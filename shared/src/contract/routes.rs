@@ -7,7 +7,7 @@ use crate::{
     appointments::{
         Appointment, AppointmentDetail, DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, Draft,
         HISTORY_DAYS, PATIENT_HISTORY_PAGE, Patch, PatientAppointment, PatientHistoryPosition,
-        Reason, Status, TODAY_PAGE, TodayPosition, UPCOMING_PAGE, UpcomingPosition,
+        Reason, Status, TODAY_PAGE, TodayPosition, UPCOMING_PAGE, UpcomingPosition, state_machine,
     },
     auth::Action,
     availability::{AVAILABILITY_DAYS, AVAILABILITY_PAGE, Slot, SlotPosition},
@@ -16,12 +16,16 @@ use crate::{
         Added, Changed, DOCTORS_PAGE, Doctor, DoctorDetail, DoctorPosition, NewWeek, TimeOffDraft,
     },
     health::{Deep, Health},
+    me::Me,
     page::{Page, PageLimit},
     patients::{self, FoundPatient, PATIENTS_PAGE, Patient, PatientPosition},
 };
 
 /// What stands in the way of a time.
 const NO_SUCH_TIME: &[&str] = &["outside-working-hours", "overlap", "past", "time-off"];
+
+/// What comes before the table of the steps.
+const STATE_MACHINE: &str = "The status goes these steps. `cancelled` has a route of its own, which takes a reason. A confirmed appointment that is moved is `scheduled` again, unless the request says what it is.";
 
 /// Every route that is behind API Gateway.
 pub(super) fn all() -> Vec<Operation> {
@@ -37,6 +41,10 @@ pub(super) fn all() -> Vec<Operation> {
             .query::<PageLimit<DOCTORS_PAGE>>("limit", "The most on a page.")
             .cursor::<DoctorPosition>()
             .page::<Page<Doctor, DoctorPosition>>(DOCTORS_PAGE, "A page of doctors.")
+            .reads(),
+        route("GET /api/me", "Who the caller is: their roles, and their ids")
+            .action(Action::SeeOneself)
+            .many::<Me>("The doctor or the patient that they are, or both.")
             .reads(),
         route(
             "GET /api/doctors/{id}/appointments/upcoming",
@@ -129,7 +137,7 @@ pub(super) fn all() -> Vec<Operation> {
             .action(Action::SearchPatients)
             .needed_search(
                 "q",
-                "A part of the name or of the phone number's digits; of two characters, or two digits, the beginning.",
+                "Words of the name, or a part of the phone number's digits; of two characters, or two digits, the beginning. At least two letters or digits.",
             )
             .query::<PageLimit<PATIENTS_PAGE>>("limit", "The most on a page.")
             .cursor::<PatientPosition>()
@@ -190,9 +198,10 @@ pub(super) fn all() -> Vec<Operation> {
         .id("id", appointment)
         .if_match()
         .body::<Patch>()
+        .says(format!("{STATE_MACHINE}\n\n{}", state_machine()))
         .changed::<AppointmentDetail>("The appointment as it is now.")
         .refuses(NO_SUCH_TIME)
-        .refuses(&["begun", "inactive", "not-movable", "transition"])
+        .refuses(&["begun", "inactive", "not-movable", "too-early", "transition"])
         .writes(),
         route(
             "POST /api/appointments/{id}/cancel",

@@ -90,6 +90,10 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
         ("GET /api/health", vec!["/api/health".to_owned()]),
         ("GET /api/live", vec!["/api/live".to_owned()]),
         (
+            "GET /api/me",
+            vec!["/api/me".to_owned(), "/api/me?x=1".to_owned()],
+        ),
+        (
             "GET /api/openapi.json",
             vec!["/api/openapi.json".to_owned()],
         ),
