@@ -122,7 +122,7 @@ pub async fn of_doctor(
     let row = sqlx::query!(
         r#"
         with doctor as (
-            select id, time_zone, coalesce($4 or subject = $5, false) as allowed
+            select id, time_zone, coalesce($4 or subject = $5 and active, false) as allowed
             from doctors
             where id = $1
         ),

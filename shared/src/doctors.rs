@@ -9,11 +9,11 @@ mod week;
 
 #[cfg(feature = "contract")]
 pub(crate) use absence::Added;
-pub use absence::{Absence, Removal, TimeOff, TimeOffDraft};
+pub use absence::{Addition, Removal, TimeOff, TimeOffDraft};
 pub use detail::{DoctorDetail, TIME_OFF_SHOWN, find};
 pub use list::{DOCTORS_PAGE, Doctor, DoctorFilter, DoctorPosition, list};
 pub(crate) use lock::{LockedDoctor, lock};
 pub use outside::{OUTSIDE_SHOWN, OutsideAppointment};
 #[cfg(feature = "contract")]
 pub(crate) use week::Changed;
-pub use week::{MAX_HOURS, NewWeek, Week, WorkingHours};
+pub use week::{MAX_HOURS, NewWeek, Replacement, WorkingHours};

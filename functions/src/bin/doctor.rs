@@ -5,7 +5,7 @@
 use shared::{
     answer::Response,
     auth::Action,
-    doctors::{self, Absence, NewWeek, Removal, TimeOffDraft, Week},
+    doctors::{self, Addition, NewWeek, Removal, Replacement, TimeOffDraft},
     error::Error,
     request::Request,
 };
@@ -37,25 +37,25 @@ async fn see(request: Request) -> Result<Response, Error> {
 async fn change_week(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
     let access = caller.may(Action::ChangeFrame)?;
-    let week = Week {
+    let replacement = Replacement {
         doctor: request.path_id("id")?,
         new: &request.body::<NewWeek>()?,
         if_match: &request.if_match()?,
         access,
     };
-    let answer = request.write(&week).await?;
+    let answer = request.write(&replacement).await?;
     request.answer(&caller, answer)
 }
 
 async fn add_time_off(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
     let access = caller.may(Action::ChangeFrame)?;
-    let absence = Absence {
+    let addition = Addition {
         doctor: request.path_id("id")?,
         draft: &request.body::<TimeOffDraft>()?,
         access,
     };
-    let answer = request.write_once(&caller, &absence).await?;
+    let answer = request.write_once(&caller, &addition).await?;
     request.answer(&caller, answer)
 }
 

@@ -54,7 +54,7 @@ pub struct TimeOffDraft {
 
 /// A new absence by somebody.
 #[derive(Clone, Copy, Debug)]
-pub struct Absence<'a> {
+pub struct Addition<'a> {
     /// Whose.
     pub doctor: Uuid,
     /// When and why.
@@ -88,7 +88,7 @@ pub(crate) struct Added<'a> {
     outside: &'a Outside,
 }
 
-impl Change for Absence<'_> {
+impl Change for Addition<'_> {
     type Outcome = Answer;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
@@ -107,7 +107,7 @@ impl Change for Absence<'_> {
     }
 }
 
-impl Repeatable for Absence<'_> {
+impl Repeatable for Addition<'_> {
     async fn permit(&self, db: &mut Transaction) -> Result<(), Error> {
         lock_frame(db, &self.access, self.doctor).await.map(drop)
     }

@@ -4,11 +4,14 @@ use serde::Serialize;
 use sqlx::{PgExecutor, types::Json};
 use uuid::Uuid;
 
-use super::{absence::TimeOff, week::WorkingHours};
+use super::{
+    absence::TimeOff,
+    week::{MAX_HOURS, WorkingHours},
+};
 use crate::auth::Access;
 
 /// The most absences that a doctor is shown with, the next ones.
-pub const TIME_OFF_SHOWN: usize = 100;
+pub const TIME_OFF_SHOWN: u16 = 100;
 
 /// A doctor, whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,10 +69,10 @@ pub async fn find(
                        select weekday, opens, closes from working_hours
                        where doctor_id = d.id
                        order by weekday, opens
-                       limit 100
+                       limit $5
                    ) w
                ) as "working_hours!: Json<Vec<WorkingHours>>",
-               case when $2 or d.subject = $3 then (
+               case when $2 or d.subject = $3 and d.active then (
                    select coalesce(
                        jsonb_agg(
                            jsonb_build_object(
@@ -87,7 +90,7 @@ pub async fn find(
                        where doctor_id = d.id
                          and tstzrange(starts_at, ends_at, '[)') && tstzrange(now(), null, '[)')
                        order by starts_at, id
-                       limit 101
+                       limit $4
                    ) t
                ) end as "time_off: Json<Vec<TimeOff>>"
         from doctors d
@@ -97,14 +100,16 @@ pub async fn find(
         id,
         absences.is_some_and(|absences| absences.all),
         absences.and_then(|absences| absences.doctor),
+        i64::from(TIME_OFF_SHOWN) + 1,
+        i64::from(MAX_HOURS),
     )
     .fetch_optional(db)
     .await?;
     Ok(row.map(|row| {
         let mut time_off = row.time_off.map(|Json(time_off)| time_off);
         let has_more = time_off.as_mut().map(|time_off| {
-            let has_more = time_off.len() > TIME_OFF_SHOWN;
-            time_off.truncate(TIME_OFF_SHOWN);
+            let has_more = time_off.len() > TIME_OFF_SHOWN.into();
+            time_off.truncate(TIME_OFF_SHOWN.into());
             has_more
         });
         DoctorDetail {

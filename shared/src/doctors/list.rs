@@ -34,11 +34,11 @@ impl Position for DoctorPosition {
 
 /// Which doctors to list. An absent part asks for all.
 #[derive(Clone, Debug, Default)]
-pub struct DoctorFilter<'a> {
+pub struct DoctorFilter {
     /// The specialty, whole, in any case.
-    pub specialty: Option<&'a str>,
+    pub specialty: Option<String>,
     /// A part of the name, in any case.
-    pub name: Option<&'a str>,
+    pub name: Option<String>,
 }
 
 /// The active doctors that fit, by name.
@@ -47,7 +47,7 @@ pub struct DoctorFilter<'a> {
 /// The driver's.
 pub async fn list(
     db: impl PgExecutor<'_>,
-    filter: &DoctorFilter<'_>,
+    filter: &DoctorFilter,
     limit: PageLimit<DOCTORS_PAGE>,
     after: Option<&Cursor<DoctorPosition>>,
 ) -> sqlx::Result<Page<Doctor, DoctorPosition>> {
@@ -64,8 +64,8 @@ pub async fn list(
         order by full_name, id
         limit $5
         "#,
-        filter.specialty,
-        filter.name,
+        filter.specialty.as_deref(),
+        filter.name.as_deref(),
         after.map(|position| position.0.as_str()),
         after.map(|position| position.1),
         limit.rows(),

@@ -3,7 +3,10 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::{auth::Access, error::Error};
+use crate::{
+    auth::{Access, Role},
+    error::Error,
+};
 
 /// What the lock's holder learns about the doctor.
 pub(crate) struct LockedDoctor {
@@ -13,10 +16,20 @@ pub(crate) struct LockedDoctor {
 }
 
 impl LockedDoctor {
-    /// Whether an action of this reach is staff's, or this doctor's own.
+    /// Whether an action of this reach is staff's, or this doctor's own. To a doctor who has left,
+    /// nothing is.
     pub(crate) fn is_kept_by(&self, access: &Access<'_>) -> bool {
+        self.kept_as(access).is_some()
+    }
+
+    /// As what: the role by which the action is allowed, and not the strongest of whoever has several.
+    pub(crate) fn kept_as(&self, access: &Access<'_>) -> Option<Role> {
         let own = access.doctor.is_some() && access.doctor == self.subject.as_deref();
-        access.all || own
+        if access.all {
+            Some(Role::Staff)
+        } else {
+            (own && self.active).then_some(Role::Doctor)
+        }
     }
 }
 

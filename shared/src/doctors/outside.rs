@@ -9,7 +9,9 @@ use uuid::Uuid;
 use crate::appointments::{PatientName, Status};
 
 /// The most appointments that a change lists.
-pub const OUTSIDE_SHOWN: usize = 200;
+pub const OUTSIDE_SHOWN: u16 = 200;
+/// By one more it is known whether there are more.
+const SHOWN_AND_ONE_MORE: i64 = OUTSIDE_SHOWN as i64 + 1;
 
 /// A live appointment that is not over, outside the frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,8 +54,8 @@ impl Outside {
             },
         });
         let mut outside: Vec<OutsideAppointment> = appointments.collect();
-        let outside_has_more = outside.len() > OUTSIDE_SHOWN;
-        outside.truncate(OUTSIDE_SHOWN);
+        let outside_has_more = outside.len() > OUTSIDE_SHOWN.into();
+        outside.truncate(OUTSIDE_SHOWN.into());
         Self {
             outside,
             outside_has_more,
@@ -103,9 +105,10 @@ pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::
         cross join hours
         where not coalesce(hours.working @> tstzrange(a.starts_at, a.ends_at, '[)'), false)
         order by a.starts_at, a.id
-        limit 201
+        limit $2
         "#,
-        doctor
+        doctor,
+        SHOWN_AND_ONE_MORE,
     )
     .fetch_all(db)
     .await?;
@@ -132,10 +135,11 @@ pub(super) async fn in_an_absence(
           and tstzrange(a.starts_at, a.ends_at, '[)')
               && (tstzrange(t.starts_at, t.ends_at, '[)') * tstzrange(now(), null, '[)'))
         order by a.starts_at, a.id
-        limit 201
+        limit $3
         "#,
         doctor,
-        time_off
+        time_off,
+        SHOWN_AND_ONE_MORE,
     )
     .fetch_all(db)
     .await?;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The most intervals of a week: eight a day. More are a slip.
-pub const MAX_HOURS: usize = 56;
+pub const MAX_HOURS: u16 = 56;
 
 /// From Monday to Sunday.
 const WEEKDAYS: RangeInclusive<i16> = 1..=7;
@@ -120,7 +120,7 @@ impl TryFrom<Vec<WorkingHours>> for WeekOf {
     type Error = String;
 
     fn try_from(hours: Vec<WorkingHours>) -> Result<Self, String> {
-        if hours.len() <= MAX_HOURS {
+        if hours.len() <= MAX_HOURS.into() {
             Ok(Self(hours))
         } else {
             Err(format!("a week has at most {MAX_HOURS} working hours"))
@@ -149,7 +149,7 @@ impl TryFrom<i32> for SlotMinutes {
 
 /// A new week by somebody.
 #[derive(Debug)]
-pub struct Week<'a> {
+pub struct Replacement<'a> {
     /// Whose.
     pub doctor: Uuid,
     /// What it becomes.
@@ -173,7 +173,7 @@ pub(crate) struct Changed<'a> {
     outside: &'a Outside,
 }
 
-impl Change for Week<'_> {
+impl Change for Replacement<'_> {
     type Outcome = Answer;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
@@ -222,11 +222,12 @@ async fn fill(db: impl PgExecutor<'_>, doctor: Uuid, hours: &[WorkingHours]) -> 
         "insert into working_hours (doctor_id, weekday, opens, closes)
          select $1, weekday, opens::time, closes::time
          from unnest($2::smallint[], $3::text[], $4::text[]) h (weekday, opens, closes)
-         limit 56",
+         limit $5",
         doctor,
         &weekdays,
         &opens,
         &closes,
+        i64::from(MAX_HOURS),
     )
     .execute(db)
     .await?;
@@ -293,7 +294,7 @@ mod tests {
     fn a_week_has_so_many_hours_and_no_more() {
         let hours = json!({ "weekday": 1, "opens": "09:00", "closes": "10:00" });
         let takes = |count| {
-            let week = json!({ "workingHours": vec![hours.clone(); count] });
+            let week = json!({ "workingHours": vec![hours.clone(); usize::from(count)] });
             serde_json::from_value::<NewWeek>(week).is_ok()
         };
         assert!(takes(0) && takes(MAX_HOURS) && !takes(MAX_HOURS + 1));
