@@ -18,8 +18,8 @@ use tokio::{
 use url::Url;
 
 use super::{
-    LIMIT, UPCOMING, assert_all_served, assert_ceiling, at_once, clinic, let_in, lock_out, peak,
-    sessions_are, together, waiting_for_locks,
+    CROWDED, LIMIT, UPCOMING, assert_all_served, assert_ceiling, at_once, clinic, let_in, lock_out,
+    peak, sessions_are, together, waiting_for_locks,
 };
 use crate::{clinic::Clinic, probe::PATIENCE};
 
@@ -87,6 +87,7 @@ fn url_as(database: &Database, role: &str, password: &str) -> String {
 
 #[tokio::test]
 async fn a_burst_of_300_on_300_environments_is_answered() {
+    let _alone = CROWDED.lock().await;
     let (mut clinic, path) = clinic(|fleet| fleet).await;
     let another = ordinary(&mut clinic).await;
     let administrator = Visitor::coming(clinic.database.admin_url());

@@ -6,7 +6,7 @@ use fleet::{Dispatch, Fleet};
 use tokio::task::JoinSet;
 
 use super::{
-    Answer, LIMIT, ask, assert_ceiling, assert_no_complaint, bring_up, clinic, clinic_on,
+    Answer, CROWDED, LIMIT, ask, assert_ceiling, assert_no_complaint, bring_up, clinic, clinic_on,
     complaint, count, let_in, lock_out, peak, server,
 };
 use crate::{
@@ -36,6 +36,7 @@ async fn closed_loop(fleet: &Fleet, path: &str, clients: usize, time: Duration) 
 }
 
 async fn are_all_served(dispatch: Dispatch) {
+    let _alone = CROWDED.lock().await;
     let (mut clinic, path) = clinic(|fleet| fleet.dispatch(dispatch)).await;
     bring_up(&mut clinic, &path, ENVIRONMENTS).await;
     let answers = closed_loop(&clinic.fleet, &path, CLIENTS, Duration::from_secs(5)).await;

@@ -44,6 +44,8 @@ const HELD: Duration = Duration::from_millis(1500);
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long a fleet's sessions may take to end with it.
 const SETTLING: Duration = Duration::from_secs(30);
+/// Between two looks at how many requests have come.
+const ARRIVALS: Duration = Duration::from_millis(1);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -114,8 +116,7 @@ pub struct Measurement {
     pub longest_ms: f64,
     /// How many answers of each kind: a status, for problems with their type.
     pub answers: BTreeMap<String, u64>,
-    /// Environments that there were in the end: a burst's first answers may come before its last
-    /// requests, which need no new one then.
+    /// Environments that there were in the end.
     pub environments: usize,
     /// Connections that the server was asked for under the load, refused ones included.
     pub attempts: u64,
@@ -242,10 +243,11 @@ impl Stage {
         }
 
         let loaded = Bookmark::at_the_end_of(self.database.log_file())?;
-        let start = Instant::now();
         let (tally, time) = match case {
             Case::Burst => {
-                let tally = load::burst(&question, CROWD).await;
+                fleet.hold(FUNCTION);
+                let burst = load::burst(&question, CROWD);
+                let (tally, start) = tokio::join!(burst, let_in_together(&fleet));
                 (tally, start.elapsed())
             }
             _ => {
@@ -375,6 +377,17 @@ impl Stage {
     pub async fn close(self) -> Result<(), MeasureError> {
         Ok(self.database.shutdown().await?)
     }
+}
+
+/// Lets a burst in when all of it has come: requests that arrive one after the other meet
+/// environments that are free again. When that was.
+async fn let_in_together(fleet: &Fleet) -> Instant {
+    let deadline = Instant::now() + SETTLING;
+    while (fleet.counters(FUNCTION).in_flight as usize) < CROWD && Instant::now() < deadline {
+        sleep(ARRIVALS).await;
+    }
+    fleet.release(FUNCTION);
+    Instant::now()
 }
 
 /// What the clients and the server's log say.
