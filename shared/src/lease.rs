@@ -20,6 +20,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_LAST_WAIT: Duration = Duration::from_millis(500);
 /// How long it takes for the one to become the other.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// A login that is refused holds one of the server's slots for as long as it takes. Whoever waits spends at
+/// most one part in so many on logins, so that a hundred who wait hold three slots and not all that are left.
+const LOGIN_SHARE: u32 = 32;
+/// The longest wait that a slow login is worth.
+const LONGEST_CROWDED_WAIT: Duration = Duration::from_secs(4);
 /// The longest that somebody stands back who has just given a slot up.
 const LONGEST_COURTESY: Duration = Duration::from_millis(200);
 /// The longest `application_name`: PostgreSQL's NAMEDATALEN less one.
@@ -133,19 +138,42 @@ pub fn courtesy(left: Duration) -> Duration {
     rand::rng().random_range(Duration::ZERO..=LONGEST_COURTESY.min(left))
 }
 
-/// How long to wait before connecting again, having been refused so often already: a random part
-/// of 100 ms, doubled each time up to 2 s (full jitter). A refusal costs the server a fork and a
-/// login, so that a crowd that asks quickly keeps the machine from serving whom it let in. Whoever
-/// has `waited` long asks more often again, half a second apart at most after 4 s: otherwise each
-/// newcomer, who asks often at first, would get the free slot before them. Never longer than `left`:
-/// whoever has little time left asks once more near its end, the last quarter of it, instead of giving
-/// up before, and does not ask in ever shorter steps.
-pub fn backoff(refusals: u32, waited: Duration, left: Duration) -> Duration {
-    let share = (waited.as_secs_f64() / PATIENCE.as_secs_f64()).min(1.0);
+/// What somebody has behind them who asks again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refused {
+    /// How often they were refused before the last time.
+    pub before: u32,
+    /// How long ago they asked for the first time.
+    pub waited: Duration,
+    /// How long the login took that was refused; zero where it did not come to one.
+    pub login: Duration,
+}
+
+impl Refused {
+    /// Refused so often before, and nothing else is known.
+    pub fn times(before: u32) -> Self {
+        Self {
+            before,
+            ..Self::default()
+        }
+    }
+}
+
+/// How long to wait before asking again: a random part of 100 ms, doubled each time up to 2 s (full
+/// jitter). A refusal costs the server a fork and a login, so that a crowd that asks quickly keeps the
+/// machine from serving whom it let in. Whoever has waited long asks more often again, half a second
+/// apart at most after 4 s: otherwise each newcomer, who asks often at first, would get the free slot
+/// before them. But where the refused login took long, because the server has its hands full of them,
+/// the waits grow with it. Never longer than `left`: whoever has little time left asks once more near its
+/// end, the last quarter of it, instead of giving up before, and does not ask in ever shorter steps.
+pub fn backoff(refused: Refused, left: Duration) -> Duration {
+    let share = (refused.waited.as_secs_f64() / PATIENCE.as_secs_f64()).min(1.0);
     let longest = LONGEST_WAIT - (LONGEST_WAIT - LONGEST_LAST_WAIT).mul_f64(share);
     let most = FIRST_WAIT
-        .saturating_mul(1 << refusals.min(10))
-        .min(longest);
+        .saturating_mul(1 << refused.before.min(10))
+        .min(longest)
+        // Half of it is the mean.
+        .max((refused.login * 2 * LOGIN_SHARE).min(LONGEST_CROWDED_WAIT));
     let wait = if left <= most {
         left - left / 4..=left
     } else {
@@ -202,6 +230,16 @@ mod tests {
 
     use super::*;
 
+    /// Somebody who has waited for nine seconds.
+    fn late(before: u32, login: Duration) -> Refused {
+        let waited = Duration::from_secs(9);
+        Refused {
+            before,
+            waited,
+            login,
+        }
+    }
+
     #[test]
     fn a_session_is_not_handed_out_near_the_end_of_its_lease() {
         let lease = Lease::Transient(Duration::from_millis(250));
@@ -214,11 +252,12 @@ mod tests {
     fn waits_grow_and_stay_within_bounds() {
         for refusals in 0..40 {
             let most = Duration::from_millis(100 * (1 << refusals.min(5))).min(LONGEST_WAIT);
-            assert!((0..100).all(|_| backoff(refusals, Duration::ZERO, Duration::MAX) <= most));
-            let late = Duration::from_secs(9);
-            assert!((0..100).all(|_| backoff(refusals, late, Duration::MAX) <= LONGEST_LAST_WAIT));
+            assert!((0..100).all(|_| backoff(Refused::times(refusals), Duration::MAX) <= most));
+            assert!((0..100).all(
+                |_| backoff(late(refusals, Duration::ZERO), Duration::MAX) <= LONGEST_LAST_WAIT
+            ));
             let left = Duration::from_millis(80);
-            let last = |_| backoff(refusals, Duration::ZERO, left);
+            let last = |_| backoff(Refused::times(refusals), left);
             assert!(
                 (0..100)
                     .map(last)
@@ -226,10 +265,23 @@ mod tests {
             );
         }
         let mean = |refusals| {
-            let waits = (0..1000).map(|_| backoff(refusals, Duration::ZERO, Duration::MAX));
+            let waits = (0..1000).map(|_| backoff(Refused::times(refusals), Duration::MAX));
             waits.sum::<Duration>() / 1000
         };
         assert!(mean(4) > mean(0) * 4);
+    }
+
+    #[test]
+    fn waits_grow_with_the_time_that_a_refused_login_takes() {
+        let mean = |login| {
+            let waits = (0..1000).map(|_| backoff(late(9, login), Duration::MAX));
+            waits.sum::<Duration>() / 1000
+        };
+        let quick = mean(Duration::from_millis(5));
+        let slow = mean(Duration::from_millis(50));
+        assert!(quick < LONGEST_LAST_WAIT && slow > 4 * quick);
+        // However slow it is, somebody has to ask.
+        assert!(mean(Duration::from_secs(20)) < LONGEST_CROWDED_WAIT);
     }
 
     #[test]

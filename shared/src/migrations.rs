@@ -8,7 +8,12 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::{database_url::DatabaseUrl, error::Error, lease, pool};
+use crate::{
+    database_url::DatabaseUrl,
+    error::Error,
+    lease::{self, Refused},
+    pool,
+};
 
 /// Every migration under `shared/migrations`.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -57,7 +62,7 @@ async fn take_turn(connection: &mut PgConnection) -> Result<(), Error> {
         if mine {
             return Ok(());
         }
-        sleep(lease::backoff(refusals, Duration::ZERO, LONGEST_PAUSE)).await;
+        sleep(lease::backoff(Refused::times(refusals), LONGEST_PAUSE)).await;
         refusals += 1;
     }
 }
@@ -75,7 +80,7 @@ async fn apply(connection: &mut PgConnection, migration: &Migration) -> Result<(
                     migration = migration.version,
                     "a lock was not to be had; trying again"
                 );
-                sleep(lease::backoff(refusals, Duration::ZERO, LONGEST_PAUSE)).await;
+                sleep(lease::backoff(Refused::times(refusals), LONGEST_PAUSE)).await;
                 refusals += 1;
             }
             Err(error) => return Err(Error::Unexpected(error.into())),

@@ -17,7 +17,7 @@ use crate::{
     config::Migration,
     database_url::DatabaseUrl,
     error::Error,
-    lease,
+    lease::{self, Refused},
     pool::{connect_for_maintenance, quote_identifier},
 };
 use plan::{Plan, Verifiers};
@@ -44,7 +44,7 @@ pub async fn set_up(config: &Migration) -> Result<(), Error> {
     loop {
         match try_to_set_up(&mut connection, config).await {
             Err(Failure::Overtaken(_)) if attempt < ATTEMPTS => {
-                sleep(lease::backoff(attempt, Duration::ZERO, Duration::MAX)).await;
+                sleep(lease::backoff(Refused::times(attempt), Duration::MAX)).await;
                 attempt += 1;
             }
             Err(Failure::Overtaken(error)) => return Err(error.into()),
@@ -190,7 +190,7 @@ async fn can_log_in(owner: &DatabaseUrl, role: &DatabaseUrl) -> bool {
             }
             // A full role says nothing about the password: the server may count before it asks.
             Err(error) if error.passes_with_time() && start.elapsed() < LOGIN_PATIENCE => {
-                sleep(lease::backoff(refusals, Duration::ZERO, Duration::MAX)).await;
+                sleep(lease::backoff(Refused::times(refusals), Duration::MAX)).await;
                 refusals += 1;
             }
             Err(_) => return false,

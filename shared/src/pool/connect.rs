@@ -26,7 +26,7 @@ use crate::{
     database_url::DatabaseUrl,
     deadline::Patience,
     error::{Error, Phase},
-    lease::{self, Beat, Names, Terms},
+    lease::{self, Beat, Names, Refused, Terms},
     session::Session,
 };
 
@@ -155,6 +155,7 @@ impl Connector {
         loop {
             let login = self.credentials.login(until).await?;
             usage.attempted();
+            let asked = Instant::now();
             let error = match self.attempt(&login, until, beat.gap).await {
                 Ok(session) => {
                     if refusals > 0 {
@@ -186,7 +187,15 @@ impl Connector {
             let passes = error.passes_with_time() || refused && self.credentials.may_change();
             let left = until.saturating_duration_since(Instant::now());
             let left = left.saturating_sub(LAST_ATTEMPT);
-            let wait = lease::backoff(refusals, start.elapsed(), left);
+            let so_far = Refused {
+                before: refusals,
+                waited: start.elapsed(),
+                login: match error {
+                    Error::DatabaseBusy(_) => asked.elapsed(),
+                    _ => Duration::ZERO,
+                },
+            };
+            let wait = lease::backoff(so_far, left);
             refusals += 1;
             if !passes || left.is_zero() {
                 tracing::debug!(attempts = refusals, class = error.class(), "not admitted");
