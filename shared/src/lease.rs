@@ -20,9 +20,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_LAST_WAIT: Duration = Duration::from_millis(500);
 /// How long it takes for the one to become the other.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// A login that is refused holds one of the server's slots for as long as it takes. Whoever waits spends at
-/// most one part in so many on logins, so that a hundred who wait hold three slots and not all that are left.
-const LOGIN_SHARE: u32 = 32;
+/// A login that is refused holds one of the server's slots, and its processors, for as long as it takes.
+/// Whoever waits does so, on average, at least so many times as long as that, so that a crowd's logins stay
+/// few, however slow the machine is. Measured on two cores, with 300 environments on 90 slots: without it a
+/// tenth fewer answers; with 32 the longest waits grow again.
+const LOGIN_SHARE: u32 = 8;
 /// The longest wait that a slow login is worth.
 const LONGEST_CROWDED_WAIT: Duration = Duration::from_secs(4);
 /// The longest that somebody stands back who has just given a slot up.
@@ -278,7 +280,7 @@ mod tests {
             waits.sum::<Duration>() / 1000
         };
         let quick = mean(Duration::from_millis(5));
-        let slow = mean(Duration::from_millis(50));
+        let slow = mean(Duration::from_millis(200));
         assert!(quick < LONGEST_LAST_WAIT && slow > 4 * quick);
         // However slow it is, somebody has to ask.
         assert!(mean(Duration::from_secs(20)) < LONGEST_CROWDED_WAIT);
