@@ -22,8 +22,7 @@ const LONGEST_LAST_WAIT: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// A login that is refused holds one of the server's slots, and its processors, for as long as it takes.
 /// Whoever waits does so, on average, at least so many times as long as that, so that a crowd's logins stay
-/// few, however slow the machine is. Measured on two cores, with 300 environments on 90 slots: without it a
-/// tenth fewer answers; with 32 the longest waits grow again.
+/// few; DESIGN.md says how the number was chosen.
 const LOGIN_SHARE: u32 = 8;
 /// The longest wait that a slow login is worth.
 const LONGEST_CROWDED_WAIT: Duration = Duration::from_secs(4);
