@@ -26,8 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const LOGIN_SHARE: u32 = 8;
 /// The longest wait that a slow login is worth.
 const LONGEST_CROWDED_WAIT: Duration = Duration::from_secs(4);
-/// The longest that somebody stands back who has just given a slot up.
-const LONGEST_COURTESY: Duration = Duration::from_millis(200);
 /// The longest `application_name`: PostgreSQL's NAMEDATALEN less one.
 const NAME_BYTES: usize = 63;
 /// Of which this many are left to the first part, so that the function's name stays readable.
@@ -42,7 +40,7 @@ pub struct Terms {
     /// `DATABASE_LEASE_LONG`, seconds, 1 to 900, default 300: how long a retained session may sit idle,
     /// at most, however rarely its environment is used; see [`Terms::asked`].
     pub long: Duration,
-    /// `DATABASE_LEASE_CROWDED`, seconds, 1 to 900, default 3: the same when the retained sessions reach
+    /// `DATABASE_LEASE_CROWDED`, seconds, 1 to 900, default 1: the same when the retained sessions reach
     /// the mark, and for an environment that was never used before.
     pub crowded: Duration,
     /// `DATABASE_LEASE_SLICE_MS`, 1 to 900 000, default 2000: how long a hot environment keeps a
@@ -90,11 +88,10 @@ impl Lease {
     }
 }
 
-/// When an environment was last used, by wall clock, and how it parted from its session.
+/// When an environment was last used, by wall clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rhythm {
     used_at: Option<SystemTime>,
-    gave_way: bool,
 }
 
 /// What an environment's rhythm says about one invocation.
@@ -104,8 +101,6 @@ pub struct Beat {
     pub gap: Option<Duration>,
     /// Used a moment ago, it will probably be used again in a moment.
     pub hot: bool,
-    /// A moment ago its slice was over and others waited for slots, so that it gave its own up.
-    pub gave_way: bool,
 }
 
 impl Rhythm {
@@ -113,30 +108,13 @@ impl Rhythm {
     pub fn begin(&self, hot: Duration) -> Beat {
         let gap = self.used_at.map(clock::since);
         let hot = gap.is_some_and(|gap| gap < hot);
-        Beat {
-            gap,
-            hot,
-            gave_way: hot && self.gave_way,
-        }
+        Beat { gap, hot }
     }
 
     /// It is over.
     pub fn end(&mut self) {
         self.used_at = Some(clock::now());
-        self.gave_way = false;
     }
-
-    /// It is over, and with it a slice that was not renewed.
-    pub fn give_way(&mut self) {
-        self.gave_way = true;
-    }
-}
-
-/// How long somebody who has just given a slot up stands back before asking for one, so that it is had
-/// by those who waited for it: they are asleep most of the time, and who comes back at once would be
-/// first. Random, and never longer than `left`.
-pub fn courtesy(left: Duration) -> Duration {
-    rand::rng().random_range(Duration::ZERO..=LONGEST_COURTESY.min(left))
 }
 
 /// What somebody has behind them who asks again.

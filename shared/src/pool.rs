@@ -336,7 +336,7 @@ impl Pool {
             return Err(Error::PoolTimeout);
         }
         // Boxed: a new session is rare, and what opens one is larger than all the rest together.
-        let session = Box::pin(self.connector.connect(until, beat, usage)).await?;
+        let session = Box::pin(self.connector.connect(until, beat.gap, usage)).await?;
         self.opened.fetch_add(1, Ordering::Relaxed);
         usage.opened();
         Ok(session)
@@ -403,14 +403,10 @@ impl Pool {
             // A slice is over: one more round trip tells whether there is room for another.
             Lease::Transient(_) => {
                 let count = self.connector.count(&mut session, beat.gap);
-                let room = match timeout_at(deadline.instant(), count).await {
+                match timeout_at(deadline.instant(), count).await {
                     Ok(Ok(room)) => room || matches!(session.lease(), Lease::Retained(_)),
                     _ => false,
-                };
-                if !room {
-                    self.rhythm().give_way();
                 }
-                room
             }
         };
         if keep {

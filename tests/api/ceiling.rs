@@ -211,6 +211,13 @@ async fn sessions_are(clinic: &mut Clinic, wanted: usize) {
     }
 }
 
+/// Waits until the application has more sessions than so many, for ever if need be.
+async fn sessions_are_more_than(clinic: &mut Clinic, number: usize) {
+    while usize::try_from(clinic.sessions().await).unwrap() <= number {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 fn count(answers: &[Answer], status: u16) -> usize {
     let of_status = |answer: &&Answer| answer.reply.status == status;
     answers.iter().filter(of_status).count()

@@ -112,7 +112,7 @@ fn lease_from_env() -> Result<Terms, ConfigError> {
     Ok(Terms {
         short: milliseconds("DATABASE_LEASE_SHORT_MS", 50, 250)?,
         long: seconds("DATABASE_LEASE_LONG", LEASE_LONG)?,
-        crowded: seconds("DATABASE_LEASE_CROWDED", 3)?,
+        crowded: seconds("DATABASE_LEASE_CROWDED", 1)?,
         slice: milliseconds("DATABASE_LEASE_SLICE_MS", 1, 2000)?,
         hot: milliseconds("DATABASE_LEASE_HOT_MS", 0, 250)?,
         mark: number("DATABASE_RETENTION_MARK", 0, 100)?.unwrap_or(RETENTION_MARK),

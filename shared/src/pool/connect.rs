@@ -26,7 +26,7 @@ use crate::{
     database_url::DatabaseUrl,
     deadline::Patience,
     error::{Error, Phase},
-    lease::{self, Beat, Names, Refused, Terms},
+    lease::{self, Names, Refused, Terms},
     session::Session,
 };
 
@@ -136,27 +136,25 @@ impl Connector {
     }
 
     /// Opens one session before `until`, each attempt in at most `connect_timeout`. While the
-    /// database is full, starting or absent, waits and tries again.
+    /// database is full, starting or absent, waits and tries again. `gap` is how long the environment had
+    /// been left alone, which decides the lease that it asks for.
     ///
     /// # Errors
     /// The last attempt's, and at once what no waiting mends.
     pub(super) async fn connect(
         &self,
         until: Instant,
-        beat: Beat,
+        gap: Option<Duration>,
         usage: &Usage,
     ) -> Result<Session, Error> {
         let start = Instant::now();
-        if beat.gave_way {
-            sleep(lease::courtesy(until.saturating_duration_since(start) / 2)).await;
-        }
         let mut refusals = 0;
         let mut said = None;
         loop {
             let login = self.credentials.login(until).await?;
             usage.attempted();
             let asked = Instant::now();
-            let error = match self.attempt(&login, until, beat.gap).await {
+            let error = match self.attempt(&login, until, gap).await {
                 Ok(session) => {
                     if refusals > 0 {
                         let waited_ms = start.elapsed().as_millis();

@@ -118,8 +118,12 @@ async fn without_a_mark_vanished_environments_leave_no_room() {
 
 #[tokio::test]
 async fn all_slots_of_vanished_environments_come_free_when_their_leases_end() {
-    let (mut clinic, path) =
-        clinic(|fleet| waiting_for_locks(fleet).variable("DATABASE_LEASE_LONG", "3")).await;
+    let (mut clinic, path) = clinic(|fleet| {
+        waiting_for_locks(fleet)
+            .variable("DATABASE_LEASE_LONG", "3")
+            .variable("DATABASE_LEASE_CROWDED", "3")
+    })
+    .await;
     let answers = each_with_a_session(&mut clinic, &path, LIMIT).await;
     assert_all_served(&answers, LIMIT);
     assert_eq!(clinic.fleet.vanish_all(UPCOMING), LIMIT);

@@ -49,6 +49,9 @@ const ARRIVALS: Duration = Duration::from_millis(1);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
+const CLOSING: &str = "  the same, transient sessions closed";
+const SINGLE_USE: &str = "  the same, every session closed";
+
 /// One situation of a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -59,10 +62,14 @@ pub enum Case {
     LastUsedFirst,
     /// As last-used-first, every transient session closed with its answer.
     LastUsedFirstClosing,
+    /// As last-used-first, every session closed with its answer.
+    LastUsedFirstSingleUse,
     /// 120 clients over 300 environments, any idle one.
     Any,
     /// As any, every transient session closed with its answer.
     AnyClosing,
+    /// As any, every session closed with its answer.
+    AnySingleUse,
     /// 300 simultaneous requests on 300 new environments.
     Burst,
 }
@@ -73,22 +80,28 @@ impl Case {
         match self {
             Self::Yardstick => "70 clients, 70 environments, all retained",
             Self::LastUsedFirst => "120 clients, 300 environments, last used first",
-            Self::LastUsedFirstClosing => "  the same, closed with each answer",
+            Self::LastUsedFirstClosing => CLOSING,
+            Self::LastUsedFirstSingleUse => SINGLE_USE,
             Self::Any => "120 clients, 300 environments, any idle one",
-            Self::AnyClosing => "  the same, closed with each answer",
+            Self::AnyClosing => CLOSING,
+            Self::AnySingleUse => SINGLE_USE,
             Self::Burst => "300 at once on 300 new environments",
         }
     }
 
     fn dispatch(self, seed: u64) -> Dispatch {
         match self {
-            Self::Any | Self::AnyClosing => Dispatch::Any { seed },
+            Self::Any | Self::AnyClosing | Self::AnySingleUse => Dispatch::Any { seed },
             _ => Dispatch::LastUsedFirst,
         }
     }
 
-    fn closes_with_each_answer(self) -> bool {
+    fn closes_transient_sessions(self) -> bool {
         matches!(self, Self::LastUsedFirstClosing | Self::AnyClosing)
+    }
+
+    fn closes_every_session(self) -> bool {
+        matches!(self, Self::LastUsedFirstSingleUse | Self::AnySingleUse)
     }
 
     /// The same, every transient session closed with its answer.
@@ -96,6 +109,15 @@ impl Case {
         match self {
             Self::LastUsedFirst => Some(Self::LastUsedFirstClosing),
             Self::Any => Some(Self::AnyClosing),
+            _ => None,
+        }
+    }
+
+    /// The same, every session closed with its answer.
+    pub fn single_use(self) -> Option<Self> {
+        match self {
+            Self::LastUsedFirst => Some(Self::LastUsedFirstSingleUse),
+            Self::Any => Some(Self::AnySingleUse),
             _ => None,
         }
     }
@@ -275,7 +297,10 @@ impl Stage {
 
     async fn fleet(&self, case: Case, seed: u64) -> Result<Fleet, MeasureError> {
         let application = self.database.application_url();
-        let url = format!("{application}?connection_limit=1&pool_timeout=20");
+        let url = format!(
+            "{application}?connection_limit=1&pool_timeout=20&single_use_connections={}",
+            case.closes_every_session()
+        );
         let mut fleet = Fleet::builder()
             .binaries(self.binaries.clone())
             .variable("DATABASE_URL", url)
@@ -286,7 +311,7 @@ impl Stage {
         for (name, value) in &self.settings {
             fleet = fleet.variable(name, value);
         }
-        if case.closes_with_each_answer() {
+        if case.closes_transient_sessions() {
             fleet = fleet.variable("DATABASE_LEASE_HOT_MS", "0");
         }
         Ok(fleet.start().await?)

@@ -39,9 +39,12 @@ pub struct Summary {
     pub answers_per_second: Spread,
     /// Answers per second over those of the same run's yardstick; absent where there is none.
     pub ratio: Option<Spread>,
-    /// The same over those of the same run's case in which sessions are closed with each answer;
+    /// The same over those of the same run's case in which transient sessions are closed with each answer;
     /// absent where there is none.
     pub of_closing: Option<Spread>,
+    /// The same over those of the same run's case in which every session is closed with its answer;
+    /// absent where there is none.
+    pub of_single_use: Option<Spread>,
     /// Half of the answers took at most so long, in milliseconds.
     pub p50_ms: Spread,
     /// 99 of 100 answers took at most so long, in milliseconds.
@@ -109,6 +112,7 @@ impl Report {
             // A burst has no rate to compare: what counts is when its last answer comes.
             ratio: ratio(Case::Yardstick).filter(|_| case != Case::Burst),
             of_closing: case.closing().and_then(ratio),
+            of_single_use: case.single_use().and_then(ratio),
             p50_ms: spread(|one| one.p50_ms)?,
             p99_ms: spread(|one| one.p99_ms)?,
             longest_ms: spread(|one| one.longest_ms)?,
@@ -139,11 +143,12 @@ impl Display for Report {
         }
         writeln!(
             f,
-            "\n{:<48} {:>19} {:>16} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5} {:>5}  answers",
+            "\n{:<48} {:>19} {:>16} {:>16} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5} {:>5}  answers",
             "",
             "answers/s",
             "of yardstick",
             "of closing",
+            "of single use",
             "p50",
             "p99",
             "longest",
@@ -156,7 +161,7 @@ impl Display for Report {
         }
         writeln!(
             f,
-            "\nanswers/s and their shares of the same run's yardstick and of its closing case: median (least-most); waits in seconds: medians, and the longest of all; \
+            "\nanswers/s and their shares of the same run's yardstick, of closing transient sessions and of closing every session: median (least-most); waits in seconds: medians, and the longest of all; \
              attempts: connections asked for per session granted; envs: fewest environments of a run; peak: most sessions by the order of the server's log, in which an end and a beginning at the same instant may cross"
         )?;
         let wrong = self.wrong_answers();
@@ -186,11 +191,12 @@ impl Summary {
             .collect();
         writeln!(
             f,
-            "{:<48} {:>19} {:>16} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5} {:>5}  {}",
+            "{:<48} {:>19} {:>16} {:>16} {:>16} {:>6} {:>6} {:>7} {:>8} {:>5} {:>5}  {}",
             self.case.describe(),
             with_bounds(self.answers_per_second, 0),
             share(self.ratio),
             share(self.of_closing),
+            share(self.of_single_use),
             seconds(self.p50_ms.median),
             seconds(self.p99_ms.median),
             seconds(self.longest_ms.max),
@@ -240,6 +246,7 @@ mod tests {
                 measurement(Case::Yardstick, yardstick, "200"),
                 measurement(Case::Any, crowded, "200"),
                 measurement(Case::AnyClosing, yardstick / 4.0, "200"),
+                measurement(Case::AnySingleUse, yardstick / 5.0, "200"),
             ]
         };
         // The machine was twice as fast in the second run.
@@ -257,17 +264,24 @@ mod tests {
             max: 2.0,
         };
         assert_eq!(any.of_closing, Some(of_closing));
+        let of_single_use = Spread {
+            median: 2.5,
+            min: 1.0,
+            max: 2.5,
+        };
+        assert_eq!(any.of_single_use, Some(of_single_use));
         assert_eq!(any.answers_per_second.median, 50.0);
         assert_eq!(any.answers["200"], 30);
         assert_eq!(any.attempts_per_session.unwrap().median, 3.0);
-        assert_eq!(report.summaries().len(), 3);
+        assert_eq!(report.summaries().len(), 4);
     }
 
     #[test]
     fn without_a_yardstick_there_is_no_ratio() {
         let report = report(vec![vec![measurement(Case::Any, 1.0, "200")]]);
         let summary = report.summary(Case::Any).unwrap();
-        assert_eq!((summary.ratio, summary.of_closing), (None, None));
+        let shares = (summary.ratio, summary.of_closing, summary.of_single_use);
+        assert_eq!(shares, (None, None, None));
     }
 
     #[test]
