@@ -23,9 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// A login that is refused holds one of the server's slots, and its processors, for as long as it takes.
 /// Whoever waits does so, on average, at least so many times as long as that, so that a crowd's logins stay
 /// few; DESIGN.md says how the number was chosen.
-const LOGIN_SHARE: u32 = 8;
-/// The longest wait that a slow login is worth.
-const LONGEST_CROWDED_WAIT: Duration = Duration::from_secs(4);
+const LOGIN_SHARE: u32 = 16;
+/// The longest that a slow login makes somebody wait, on average.
+const LONGEST_CROWDED_WAIT: Duration = Duration::from_secs(2);
 /// The longest `application_name`: PostgreSQL's NAMEDATALEN less one.
 const NAME_BYTES: usize = 63;
 /// Of which this many are left to the first part, so that the function's name stays readable.
@@ -44,7 +44,8 @@ pub struct Terms {
     /// the mark, and for an environment that was never used before.
     pub crowded: Duration,
     /// `DATABASE_LEASE_SLICE_MS`, 1 to 900 000, default 2000: how long a hot environment keeps a
-    /// transient session before it asks again.
+    /// transient session before it asks again, and how long an environment that found the mark reached
+    /// opens sessions without asking.
     pub slice: Duration,
     /// `DATABASE_LEASE_HOT_MS`, 0 to 900 000, default 250: how recently an environment must have been
     /// used to be hot; 0 closes every transient session with its answer.
@@ -150,15 +151,18 @@ pub fn backoff(refused: Refused, left: Duration) -> Duration {
     let longest = LONGEST_WAIT - (LONGEST_WAIT - LONGEST_LAST_WAIT).mul_f64(share);
     let most = FIRST_WAIT
         .saturating_mul(1 << refused.before.min(10))
-        .min(longest)
-        // Half of it is the mean.
-        .max((refused.login * 2 * LOGIN_SHARE).min(LONGEST_CROWDED_WAIT));
-    let wait = if left <= most {
-        left - left / 4..=left
+        .min(longest);
+    let crowded = (refused.login * LOGIN_SHARE).min(LONGEST_CROWDED_WAIT);
+    let mut rng = rand::rng();
+    // Around its mean, and not from nothing on: whoever is unlucky waits less long.
+    let wait = rng
+        .random_range(Duration::ZERO..=most)
+        .max(rng.random_range(crowded / 2..=crowded * 3 / 2));
+    if left <= most.max(crowded * 3 / 2) {
+        rng.random_range(left - left / 4..=left)
     } else {
-        Duration::ZERO..=most
-    };
-    rand::rng().random_range(wait)
+        wait
+    }
 }
 
 /// The names that a session shows, as transient and as retained one: everybody can count them, and
@@ -260,7 +264,9 @@ mod tests {
         let slow = mean(Duration::from_millis(200));
         assert!(quick < LONGEST_LAST_WAIT && slow > 4 * quick);
         // However slow it is, somebody has to ask.
-        assert!(mean(Duration::from_secs(20)) < LONGEST_CROWDED_WAIT);
+        let slowest = |_| backoff(late(9, Duration::from_secs(20)), Duration::MAX);
+        let bounds = LONGEST_CROWDED_WAIT / 2..=LONGEST_CROWDED_WAIT * 3 / 2;
+        assert!((0..1000).map(slowest).all(|wait| bounds.contains(&wait)));
     }
 
     #[test]

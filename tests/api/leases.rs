@@ -118,6 +118,33 @@ async fn above_the_mark_a_session_is_given_back_with_its_answer() {
     clinic.close().await;
 }
 
+/// Asks often, each time on a new session above the mark; how many of them counted.
+async fn counts_above_the_mark(slice_ms: &str) -> usize {
+    let server = Database::builder().setting("log_statement", "all");
+    let mut clinic = Clinic::open_on(server.start().await.unwrap(), "", |fleet| {
+        fleet
+            .variable("DATABASE_RETENTION_MARK", "0")
+            .variable("DATABASE_LEASE_HOT_MS", "0")
+            .variable("DATABASE_LEASE_SLICE_MS", slice_ms)
+    })
+    .await;
+    for requests in 1..=5 {
+        assert_eq!(clinic.get(DOCTORS).await.status, 200);
+        clinic.sessions_are_gone().await;
+        assert_eq!(opened(&clinic), requests);
+    }
+    let log = std::fs::read_to_string(clinic.database.log_file()).unwrap();
+    let counts = log.matches("pg_try_advisory_xact_lock(").count();
+    clinic.close().await;
+    counts
+}
+
+#[tokio::test]
+async fn whoever_found_the_mark_reached_does_not_count_again_within_a_slice() {
+    assert_eq!(counts_above_the_mark("600000").await, 1);
+    assert_eq!(counts_above_the_mark("1").await, 5);
+}
+
 #[tokio::test]
 async fn a_hot_environment_keeps_its_transient_session_for_a_slice() {
     let mut clinic = Clinic::open_with("", |fleet| {
@@ -252,6 +279,8 @@ async fn without_a_limit_of_the_role_the_servers_slots_count_and_one_warning_say
         fleet
             .variable("DATABASE_RETENTION_MARK", "5")
             .variable("DATABASE_LEASE_HOT_MS", "0")
+            // Every session asks.
+            .variable("DATABASE_LEASE_SLICE_MS", "1")
             .variable("DATABASE_LEASE_CROWDED", "300")
     })
     .await;

@@ -18,6 +18,8 @@ pub(super) struct Census {
     /// Whether the role has slots left beside the ones in use. Unknown, and taken for no, where
     /// another session was counting at the same moment.
     pub(super) room: bool,
+    /// Whether there are as many retained sessions as the mark allows, not counting this one.
+    pub(super) full: bool,
     /// Whether the role has no limit of its own, so that all slots of the server counted.
     pub(super) unlimited: bool,
 }
@@ -80,14 +82,16 @@ impl Census {
     /// Reads the statement's row.
     pub(super) fn read(row: &PgRow, terms: &Terms) -> sqlx::Result<Self> {
         let length: i32 = row.try_get("length")?;
-        let lease = if row.try_get("retained")? {
+        let (counted, retained) = (row.try_get("counted")?, row.try_get("retained")?);
+        let lease = if retained {
             Lease::Retained(Duration::from_millis(length.unsigned_abs().into()))
         } else {
             Lease::Transient(terms.short)
         };
         Ok(Self {
             lease,
-            room: row.try_get("counted")? && row.try_get("room")?,
+            room: counted && row.try_get("room")?,
+            full: counted && !retained,
             unlimited: row.try_get("unlimited")?,
         })
     }

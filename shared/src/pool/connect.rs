@@ -8,8 +8,8 @@
 
 use std::{
     io,
-    sync::{Arc, Once},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, postgres::PgConnectOptions};
@@ -21,12 +21,13 @@ use super::{
     usage::Usage,
 };
 use crate::{
+    clock,
     config::{self, ConfigError, Function},
     credentials::{Credentials, Login},
     database_url::DatabaseUrl,
     deadline::Patience,
     error::{Error, Phase},
-    lease::{self, Names, Refused, Terms},
+    lease::{self, Lease, Names, Refused, Terms},
     session::Session,
 };
 
@@ -57,8 +58,26 @@ pub(super) struct Connector {
 struct Leases {
     terms: Terms,
     names: Names,
+    /// When this environment last counted as many retained sessions as the mark allows.
+    mark_reached_at: Mutex<Option<SystemTime>>,
     /// That a role without a limit is worth one warning.
     warned: Once,
+}
+
+impl Leases {
+    /// Whether counting would hardly do more than cost the server a statement: the mark was reached less
+    /// than a slice ago, which is also how long a hot environment's transient session waits for the next
+    /// count. Not to count is always safe, because the session stays transient.
+    fn mark_was_just_reached(&self) -> bool {
+        let reached_at = *self.mark_reached_at();
+        reached_at.is_some_and(|then| clock::since(then) < self.terms.slice)
+    }
+
+    fn mark_reached_at(&self) -> MutexGuard<'_, Option<SystemTime>> {
+        self.mark_reached_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 // The options' own Debug would show the password.
@@ -116,6 +135,7 @@ impl Connector {
             let leases = Leases {
                 terms: config.lease,
                 names,
+                mark_reached_at: Mutex::default(),
                 warned: Once::new(),
             };
             let options = with_settings(options, &settings);
@@ -222,6 +242,13 @@ impl Connector {
         let options = log_in(self.options.clone(), &login.url, &login.password);
         let connection = connect(&options, phase, until).await?;
         let mut session = Session::new(connection, self.named_statements);
+        if let Some(leases) = &self.leases
+            && leases.mark_was_just_reached()
+        {
+            // As it was asked for when it was opened.
+            session.grant(Lease::Transient(leases.terms.short));
+            return Ok(session);
+        }
         match timeout_at(until, self.count(&mut session, gap)).await {
             Ok(result) => {
                 result.map_err(|error| Error::of_driver(error, phase))?;
@@ -246,6 +273,9 @@ impl Connector {
         let row = session.row(AssertSqlSafe(statement)).await?;
         let census = Census::read(&row, &leases.terms)?;
         session.grant(census.lease);
+        if census.full {
+            *leases.mark_reached_at() = Some(clock::now());
+        }
         if census.unlimited {
             leases.warned.call_once(|| {
                 tracing::warn!(
