@@ -144,7 +144,7 @@ impl Refused {
 /// machine from serving whom it let in. Whoever has waited long asks more often again, half a second
 /// apart at most after 4 s: otherwise each newcomer, who asks often at first, would get the free slot
 /// before them. But where the refused login took long, because the server has its hands full of them,
-/// the waits grow with it. Never longer than `left`: whoever has little time left asks once more near its
+/// the waits grow with it, and lie around their mean instead of beginning at nothing. Never longer than `left`: whoever has little time left asks once more near its
 /// end, the last quarter of it, instead of giving up before, and does not ask in ever shorter steps.
 pub fn backoff(refused: Refused, left: Duration) -> Duration {
     let share = (refused.waited.as_secs_f64() / PATIENCE.as_secs_f64()).min(1.0);

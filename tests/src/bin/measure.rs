@@ -31,7 +31,8 @@ struct Arguments {
     /// How the functions are built.
     #[arg(long, value_enum, default_value_t = BuildProfile::Release)]
     profile: BuildProfile,
-    /// Measures what `make build ARCH=x86_64` left in this folder, and builds nothing.
+    /// Measures what `make build ARCH=x86_64` left in this folder, `lambda` in the target directory, and
+    /// builds nothing.
     #[arg(long, value_name = "FOLDER", conflicts_with = "profile")]
     bootstraps: Option<PathBuf>,
     /// What comes out on standard output.
