@@ -15,7 +15,7 @@ pub use database::{Database, Guards};
 #[cfg(feature = "operator")]
 pub(crate) use database::{LEASE_LONG, RETENTION_MARK, statement_timeout};
 pub use error::ConfigError;
-pub use lease::Terms;
+pub use lease::LeasePolicy;
 pub use migration::{Application, Migration};
 #[cfg(feature = "operator")]
 pub(crate) use source::{APPLICATION, ROLES};

@@ -19,8 +19,6 @@ use serde_json::{Map, Value, json};
 
 use self::schemas::Schemas;
 
-pub use self::problems::kinds;
-
 /// What is true of the whole API.
 const ABOUT: &str = "Times are RFC 3339 in UTC. A parameter without a value counts as absent; one that \
     the route does not know is refused. Errors are problem documents (RFC 9457) whose `type` tells them \

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod credentials;
 pub mod deadline;
+pub mod error;
 mod executor;
 pub mod lease;
 pub mod migrations;

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use super::{ConfigError, MAX_SECONDS, concurrency, milliseconds, number, seconds};
 use crate::{
-    config::Terms,
+    config::LeasePolicy,
     config::database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT},
 };
 
@@ -36,7 +36,7 @@ pub struct Database {
     /// What the server itself holds every session to.
     pub guards: Guards,
     /// How long sessions may sit idle, and how many are kept.
-    pub lease: Terms,
+    pub lease: LeasePolicy,
     /// `DATABASE_PING_AFTER`, whole seconds, 0 to 900: a session that was idle for longer is asked
     /// for a sign of life before it is used. Default 30.
     pub ping_after: Duration,
@@ -107,9 +107,9 @@ impl Guards {
     }
 }
 
-/// What sessions are kept on; [`Terms`] has the variables and defaults.
-fn lease_from_env() -> Result<Terms, ConfigError> {
-    Ok(Terms {
+/// What sessions are kept on; [`LeasePolicy`] has the variables and defaults.
+fn lease_from_env() -> Result<LeasePolicy, ConfigError> {
+    Ok(LeasePolicy {
         short: milliseconds("DATABASE_LEASE_SHORT_MS", 50, 250)?,
         long: seconds("DATABASE_LEASE_LONG", LEASE_LONG)?,
         crowded: seconds("DATABASE_LEASE_CROWDED", 1)?,

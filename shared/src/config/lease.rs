@@ -4,12 +4,12 @@ use std::time::Duration;
 
 /// What is agreed about leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct LeasePolicy {
     /// `DATABASE_LEASE_SHORT_MS`, 50 to 900 000, default 250: how long a transient session may sit
     /// idle.
     pub short: Duration,
     /// `DATABASE_LEASE_LONG`, seconds, 1 to 900, default 300: how long a retained session may sit idle,
-    /// at most, however rarely its environment is used; see [`Terms::asked`].
+    /// at most, however rarely its environment is used; see [`LeasePolicy::asked`].
     pub long: Duration,
     /// `DATABASE_LEASE_CROWDED`, seconds, 1 to 900, default 1: the same when the retained sessions reach
     /// the mark, and for an environment that was never used before.
@@ -26,7 +26,7 @@ pub struct Terms {
     pub mark: u8,
 }
 
-impl Terms {
+impl LeasePolicy {
     /// The lease that an environment asks for, by its own rhythm: twice the time it was last left
     /// alone, so that a session outlives the next pause of the kind. One that was never used
     /// before, as in a burst or a deployment, may never be used again, and asks for no more than in
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn an_environment_asks_for_the_lease_that_its_rhythm_needs() {
-        let terms = Terms {
+        let terms = LeasePolicy {
             short: Duration::from_millis(250),
             long: Duration::from_secs(300),
             crowded: Duration::from_secs(3),

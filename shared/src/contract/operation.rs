@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    problems::{self, GatewayMessage, Kind, Problem},
+    problems::{self, GatewayMessage, ProblemDocument},
     schemas::{SchemaOf, Schemas},
 };
 use crate::{
     clinic::patients::SHORTEST,
+    http::problem::Problem,
     http::{
         auth::{Action, Reach, Role, reach},
         date_range::YEARS,
@@ -23,14 +24,14 @@ use crate::{
 };
 
 /// What may go wrong wherever the database is asked.
-const OF_THE_DATABASE: [&str; 7] = [
-    "credentials-unavailable",
-    "database-busy",
-    "database-unreachable",
-    "internal",
-    "misconfigured",
-    "pool-timeout",
-    "query-timeout",
+const OF_THE_DATABASE: [Problem; 7] = [
+    Problem::CredentialsUnavailable,
+    Problem::DatabaseBusy,
+    Problem::DatabaseUnreachable,
+    Problem::Internal,
+    Problem::Misconfigured,
+    Problem::PoolTimeout,
+    Problem::QueryTimeout,
 ];
 
 /// What API Gateway answers on its own account, whatever the route: the status, and when.
@@ -81,7 +82,7 @@ pub(super) struct Operation {
     parameters: Vec<Parameter>,
     body: Option<SchemaOf>,
     shown: Vec<Shown>,
-    problems: BTreeSet<&'static str>,
+    problems: BTreeSet<Problem>,
 }
 
 impl Operation {
@@ -112,7 +113,7 @@ impl Operation {
     /// What the caller must be allowed to do.
     pub(super) fn action(mut self, action: Action) -> Self {
         self.action = Some(action);
-        self.refuses(&["unauthenticated", "forbidden"])
+        self.refuses(&[Problem::Unauthenticated, Problem::Forbidden])
     }
 
     /// More than the summary, in Markdown.
@@ -134,11 +135,12 @@ impl Operation {
 
     /// It changes the database.
     pub(super) fn writes(self) -> Self {
-        self.refuses(&OF_THE_DATABASE).refuses(&["outcome-unknown"])
+        self.refuses(&OF_THE_DATABASE)
+            .refuses(&[Problem::OutcomeUnknown])
     }
 
     /// Problems that it may answer, by the ends of their types.
-    pub(super) fn refuses(mut self, problems: &[&'static str]) -> Self {
+    pub(super) fn refuses(mut self, problems: &[Problem]) -> Self {
         self.problems.extend(problems);
         self
     }
@@ -146,7 +148,7 @@ impl Operation {
     /// A UUID in the path.
     pub(super) fn id(self, name: &'static str, says: &'static str) -> Self {
         self.parameter("path", name, says, true, Schemas::accepted::<Uuid>)
-            .refuses(&["not-found"])
+            .refuses(&[Problem::NotFound])
     }
 
     /// A parameter of the query string.
@@ -192,7 +194,7 @@ impl Operation {
     /// A body of JSON.
     pub(super) fn body<T: JsonSchema>(mut self) -> Self {
         self.body = Some(Schemas::accepted::<T>);
-        self.refuses(&["bad-request", "unsupported-media-type"])
+        self.refuses(&[Problem::BadRequest, Problem::UnsupportedMediaType])
     }
 
     /// A request that is sent twice with one key is carried out once.
@@ -201,7 +203,7 @@ impl Operation {
         self.parameter("header", "Idempotency-Key", says, false, |_| {
             json!({ "type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$" })
         })
-        .refuses(&["key-in-flight", "key-reused"])
+        .refuses(&[Problem::KeyInFlight, Problem::KeyReused])
     }
 
     /// Only what the client has seen is changed.
@@ -214,7 +216,7 @@ impl Operation {
             true,
             |_| json!({ "type": "string", "pattern": r#"^(\*|"[!#-~]*")$"# }),
         )
-        .refuses(&["precondition-required", "precondition-failed"])
+        .refuses(&[Problem::PreconditionRequired, Problem::PreconditionFailed])
     }
 
     /// Shows a list or figures: with a weak ETag.
@@ -285,7 +287,7 @@ impl Operation {
             required,
             schema,
         });
-        self.refuses(&["bad-request"])
+        self.refuses(&[Problem::BadRequest])
     }
 
     fn shows(
@@ -360,10 +362,10 @@ impl Operation {
         for shown in &self.shown {
             responses.insert(shown.status.as_str().to_owned(), shown.describe(schemas));
         }
-        let mut refused: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
-        for name in &self.problems {
-            let kind = Kind::named(name);
-            refused.entry(kind.status).or_default().push(kind);
+        let mut refused: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
+        for kind in &self.problems {
+            let status = kind.status().as_u16();
+            refused.entry(status).or_default().push(*kind);
         }
         for (status, kinds) in refused {
             responses.insert(status.to_string(), problem(status, &kinds, schemas));
@@ -404,12 +406,12 @@ impl Shown {
 }
 
 /// A response that is a problem of one of these kinds.
-fn problem(status: u16, kinds: &[Kind], schemas: &mut Schemas) -> Value {
+fn problem(status: u16, kinds: &[Problem], schemas: &mut Schemas) -> Value {
     let says: Vec<String> = kinds
         .iter()
-        .map(|kind| format!("- `{}`: {}", kind.name, kind.title))
+        .map(|kind| format!("- `{}`: {}", kind.name(), kind.title()))
         .collect();
-    let schema = problems::schema(schemas.shown::<Problem>(), kinds);
+    let schema = problems::schema(schemas.shown::<ProblemDocument>(), kinds);
     let mut response = json!({
         "description": says.join("\n"),
         "content": { "application/problem+json": { "schema": schema } },

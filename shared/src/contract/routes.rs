@@ -24,11 +24,17 @@ use crate::{
     http::{
         auth::Action,
         page::{Page, PageLimit},
+        problem::Problem,
     },
 };
 
 /// What stands in the way of a time.
-const NO_SUCH_TIME: &[&str] = &["outside-working-hours", "overlap", "past", "time-off"];
+const NO_SUCH_TIME: &[Problem] = &[
+    Problem::OutsideWorkingHours,
+    Problem::Overlap,
+    Problem::StartsInPast,
+    Problem::TimeOff,
+];
 
 /// What comes before the table of the steps.
 const STATE_MACHINE: &str = "The status goes these steps. `cancelled` has a route of its own, which takes a reason. A confirmed appointment that is moved is `scheduled` again, unless the request says what it is.";
@@ -121,7 +127,7 @@ pub(super) fn all() -> Vec<Operation> {
         .changed::<Changed<'_>>(
             "The doctor as they are now, whose ETag it is, and appointments that are outside the week.",
         )
-        .refuses(&["contradiction"])
+        .refuses(&[Problem::InvalidWorkingHours])
         .writes(),
         route("POST /api/doctors/{id}/time-off", "Takes a doctor away for a time")
             .action(Action::ChangeFrame)
@@ -154,7 +160,7 @@ pub(super) fn all() -> Vec<Operation> {
             .idempotent()
             .body::<patients::Draft>()
             .created::<Patient>("Registered.")
-            .refuses(&["subject-taken"])
+            .refuses(&[Problem::SubjectTaken])
             .writes(),
         route("GET /api/patients/{id}", "One patient")
             .action(Action::SeePatient)
@@ -167,7 +173,7 @@ pub(super) fn all() -> Vec<Operation> {
             .if_match()
             .body::<patients::Patch>()
             .changed::<Patient>("The patient as they are now.")
-            .refuses(&["subject-taken"])
+            .refuses(&[Problem::SubjectTaken])
             .writes(),
         route(
             "GET /api/patients/{id}/appointments",
@@ -189,7 +195,7 @@ pub(super) fn all() -> Vec<Operation> {
             .body::<Draft>()
             .created::<AppointmentDetail>("Booked.")
             .refuses(NO_SUCH_TIME)
-            .refuses(&["inactive", "unknown-reference"])
+            .refuses(&[Problem::DoctorInactive, Problem::UnknownReference])
             .writes(),
         route("GET /api/appointments/{id}", "One appointment")
             .action(Action::SeeAppointment)
@@ -207,7 +213,7 @@ pub(super) fn all() -> Vec<Operation> {
         .says(format!("{STATE_MACHINE}\n\n{}", state_machine()))
         .changed::<AppointmentDetail>("The appointment as it is now.")
         .refuses(NO_SUCH_TIME)
-        .refuses(&["begun", "inactive", "not-movable", "too-early", "transition"])
+        .refuses(&[Problem::AppointmentStarted, Problem::DoctorInactive, Problem::NotMovable, Problem::TooEarly, Problem::InvalidTransition])
         .writes(),
         route(
             "POST /api/appointments/{id}/cancel",
@@ -217,13 +223,13 @@ pub(super) fn all() -> Vec<Operation> {
         .id("id", appointment)
         .body::<Reason>()
         .changed::<AppointmentDetail>("The appointment, cancelled.")
-        .refuses(&["begun", "transition"])
+        .refuses(&[Problem::AppointmentStarted, Problem::InvalidTransition])
         .writes(),
         route(
             "GET /api/health",
             "Is the process up; is the database, for staff",
         )
-        .refuses(&["unauthenticated", "forbidden"])
+        .refuses(&[Problem::Unauthenticated, Problem::Forbidden])
         .query::<Deep>("deep", "Whether the database is looked at.")
         .many::<Health>("It is.")
         .reads(),

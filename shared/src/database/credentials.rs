@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     clock,
     config::{self, ConfigError, Migration, Source, Stored, database_url::DatabaseUrl},
-    http::problem::Error,
+    database::error::DatabaseError,
 };
 use aws::FetchError;
 #[cfg(feature = "operator")]
@@ -98,9 +98,9 @@ impl Credentials {
     /// that is signed now where tokens take the password's place.
     ///
     /// # Errors
-    /// [`Error::CredentialsUnavailable`] where a service does not answer in time, and
-    /// [`Error::InvalidConfiguration`] where asking again would not help.
-    pub(crate) async fn login(&self, until: Instant) -> Result<Login, Error> {
+    /// [`DatabaseError::CredentialsUnavailable`] where a service does not answer in time, and
+    /// [`DatabaseError::InvalidConfiguration`] where asking again would not help.
+    pub(crate) async fn login(&self, until: Instant) -> Result<Login, DatabaseError> {
         let url = self.url(until).await?;
         let password = match &self.source {
             Source::Iam(url) => {
@@ -122,7 +122,7 @@ impl Credentials {
     ///
     /// # Errors
     /// Those of [`Credentials::login`].
-    pub(crate) async fn url(&self, until: Instant) -> Result<Arc<DatabaseUrl>, Error> {
+    pub(crate) async fn url(&self, until: Instant) -> Result<Arc<DatabaseUrl>, DatabaseError> {
         let before = self.ended.load(Ordering::Acquire);
         let mut fetched = self.lock(until).await?;
         if let Some(url) = &fetched.current {
@@ -209,10 +209,13 @@ impl Credentials {
         Ok(current)
     }
 
-    async fn lock(&self, until: Instant) -> Result<tokio::sync::MutexGuard<'_, Fetched>, Error> {
+    async fn lock(
+        &self,
+        until: Instant,
+    ) -> Result<tokio::sync::MutexGuard<'_, Fetched>, DatabaseError> {
         timeout_at(until, self.fetched.lock())
             .await
-            .map_err(|elapsed| Error::CredentialsUnavailable(elapsed.into()))
+            .map_err(|elapsed| DatabaseError::CredentialsUnavailable(elapsed.into()))
     }
 
     async fn in_time<T>(
@@ -250,8 +253,8 @@ fn same(one: &DatabaseUrl, other: &DatabaseUrl) -> bool {
 /// said in the log, as the pool says it of its own.
 ///
 /// # Errors
-/// [`Error::CredentialsUnavailable`] and [`Error::InvalidConfiguration`].
-pub async fn application() -> Result<DatabaseUrl, Error> {
+/// [`DatabaseError::CredentialsUnavailable`] and [`DatabaseError::InvalidConfiguration`].
+pub async fn application() -> Result<DatabaseUrl, DatabaseError> {
     let time_limit = config::credentials_timeout()?;
     let Login { url, password } = login(config::application()?, time_limit).await?;
     url.log_warnings();
@@ -264,19 +267,20 @@ pub async fn application() -> Result<DatabaseUrl, Error> {
 /// What the migrations need: whose credentials are kept elsewhere, theirs are fetched.
 ///
 /// # Errors
-/// [`Error::CredentialsUnavailable`] and [`Error::InvalidConfiguration`].
-pub async fn migration() -> Result<Migration, Error> {
+/// [`DatabaseError::CredentialsUnavailable`] and [`DatabaseError::InvalidConfiguration`].
+pub async fn migration() -> Result<Migration, DatabaseError> {
     let time_limit = config::credentials_timeout()?;
     let application = config::application()?;
     let owner = Source::from_env(&config::OWNER)?;
     let monitor = Source::from_env(&config::MONITOR)?;
     // Who only has its role set up logs in with tokens, and gets no password.
-    let role =
-        async |source| Ok::<_, Error>(DatabaseUrl::clone(&login(source, time_limit).await?.url));
+    let role = async |source| {
+        Ok::<_, DatabaseError>(DatabaseUrl::clone(&login(source, time_limit).await?.url))
+    };
     // Who migrates logs in now.
     let migrates = async |source| {
         let Login { url, password } = login(source, time_limit).await?;
-        Ok::<_, Error>(DatabaseUrl {
+        Ok::<_, DatabaseError>(DatabaseUrl {
             password,
             ..DatabaseUrl::clone(&url)
         })
@@ -299,7 +303,7 @@ pub async fn migration() -> Result<Migration, Error> {
     Ok(Migration::from_env(application, owner, monitor)?)
 }
 
-async fn login(source: Source, time_limit: Duration) -> Result<Login, Error> {
+async fn login(source: Source, time_limit: Duration) -> Result<Login, DatabaseError> {
     let credentials = Credentials::new(source, time_limit);
     credentials.login(Instant::now() + time_limit).await
 }

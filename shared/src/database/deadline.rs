@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::{clock, http::problem::Error};
+use crate::{clock, database::error::DatabaseError};
 
 /// What is left for the answer: shaping it, and handing it to the runtime.
 pub(crate) const FOR_THE_ANSWER: Duration = Duration::from_millis(500);
 
-/// The functions' time-out in the template; a test compares the two.
+/// The functions' timeout in the template; a test compares the two.
 pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 
 /// By how much the client waits longer for a statement than the server runs it. An answer that
@@ -24,7 +24,7 @@ impl Deadline {
     /// The deadline of an invocation that Lambda ends at `end`.
     ///
     /// An `end` in the past is taken for a stand-in, such as the constant that `cargo lambda watch`
-    /// sends: no platform hands out an invocation whose time is over. The template's time-out
+    /// sends: no platform hands out an invocation whose time is over. The template's timeout
     /// counts instead.
     pub fn of_invocation(end: SystemTime) -> Self {
         let left = match end.duration_since(clock::now()) {
@@ -47,6 +47,11 @@ impl Deadline {
         }
     }
 
+    /// The time left before the deadline; zero past it.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
     /// Whether `time` can still pass before the deadline.
     pub fn leaves(self, time: Duration) -> bool {
         Instant::now() + time <= self.0
@@ -55,12 +60,12 @@ impl Deadline {
 
 /// How long the client waits for each statement of one invocation.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct StatementTimeout {
     deadline: Deadline,
     limit: Duration,
 }
 
-impl Patience {
+impl StatementTimeout {
     /// At most `limit` for a statement, and never beyond the deadline.
     pub(crate) fn new(deadline: Deadline, limit: Duration) -> Self {
         Self { deadline, limit }
@@ -69,17 +74,20 @@ impl Patience {
     /// Waits for one statement.
     ///
     /// # Errors
-    /// [`Error::QueryTimeout`] at the deadline, which says nothing about the session: the statement
-    /// began late. [`Error::Closed`] past the limit: the server's own is shorter and should have ended
+    /// [`DatabaseError::QueryTimeout`] at the deadline, which says nothing about the session: the statement
+    /// began late. [`DatabaseError::SessionLost`] past the limit: the server's own is shorter and should have ended
     /// the statement by then, so nobody is there any more.
-    pub(crate) async fn wait_for<T>(self, statement: impl Future<Output = T>) -> Result<T, Error> {
+    pub(crate) async fn wait_for<T>(
+        self,
+        statement: impl Future<Output = T>,
+    ) -> Result<T, DatabaseError> {
         let until = self.deadline.within(Some(self.limit));
         match timeout_at(until, statement).await {
             Ok(result) => Ok(result),
             Err(elapsed) if until == self.deadline.instant() => {
-                Err(Error::QueryTimeout(elapsed.into()))
+                Err(DatabaseError::QueryTimeout(elapsed.into()))
             }
-            Err(elapsed) => Err(Error::Closed(elapsed.into())),
+            Err(elapsed) => Err(DatabaseError::SessionLost(elapsed.into())),
         }
     }
 }

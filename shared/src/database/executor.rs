@@ -3,7 +3,7 @@
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 
-use crate::http::problem::Error;
+use crate::database::error::DatabaseError;
 
 /// Makes a type with a method `run` an executor. A macro, because sqlx's trait is implemented for a
 /// value in one case and for a borrow in the other.
@@ -69,6 +69,6 @@ pub(crate) use collecting_executor;
 /// What sqlx's trait asks for and nothing here needs: a reader's next statement may get another
 /// session, to which a prepared one does not belong.
 pub(crate) fn unsupported<T: Send + 'static>(what: &str) -> BoxFuture<'static, sqlx::Result<T>> {
-    let error = Error::Unexpected(format!("this executor {what}").into());
+    let error = DatabaseError::Unexpected(format!("this executor {what}").into());
     future::ready(Err(sqlx::Error::AnyDriverError(Box::new(error)))).boxed()
 }

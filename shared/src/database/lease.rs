@@ -35,25 +35,25 @@ impl Lease {
 
 /// When an environment was last used, by wall clock.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rhythm {
+pub struct LastUse {
     used_at: Option<SystemTime>,
 }
 
 /// What an environment's rhythm says about one invocation.
 #[derive(Clone, Copy, Debug)]
-pub struct Beat {
+pub struct ReuseHint {
     /// How long the environment had been left alone; none when it is used for the first time.
     pub gap: Option<Duration>,
     /// Used a moment ago, it will probably be used again in a moment.
     pub hot: bool,
 }
 
-impl Rhythm {
+impl LastUse {
     /// An invocation begins. `hot` is the longest gap that counts as short.
-    pub fn begin(&self, hot: Duration) -> Beat {
+    pub fn begin(&self, hot: Duration) -> ReuseHint {
         let gap = self.used_at.map(clock::since);
         let hot = gap.is_some_and(|gap| gap < hot);
-        Beat { gap, hot }
+        ReuseHint { gap, hot }
     }
 
     /// It is over.

@@ -10,11 +10,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     config::database_url::DatabaseUrl,
+    database::error::DatabaseError,
     database::{
         backoff::{Refused, backoff},
         pool,
     },
-    http::problem::Error,
 };
 
 /// Every migration under `shared/migrations`.
@@ -37,9 +37,9 @@ const TURN: i64 = 0x6865_6164_726f_6f6d;
 /// run again, also after a run that was interrupted; two runs at once take turns.
 ///
 /// # Errors
-/// As for any connection, and [`Error::Unexpected`] where a migration fails; what it did is
+/// As for any connection, and [`DatabaseError::Unexpected`] where a migration fails; what it did is
 /// rolled back, and what was applied before it stays.
-pub async fn run(url: &DatabaseUrl) -> Result<i64, Error> {
+pub async fn run(url: &DatabaseUrl) -> Result<i64, DatabaseError> {
     let mut connection = pool::connect_for_maintenance(url).await?;
     take_turn(&mut connection).await?;
     for migration in MIGRATOR.iter() {
@@ -54,7 +54,7 @@ pub async fn run(url: &DatabaseUrl) -> Result<i64, Error> {
 /// Waits until no other run is at work; the turn ends with the session. The driver's own lock is taken
 /// behind this one: who waits for that does so inside a statement, and an index that is built
 /// concurrently would wait for that statement's end in turn.
-async fn take_turn(connection: &mut PgConnection) -> Result<(), Error> {
+async fn take_turn(connection: &mut PgConnection) -> Result<(), DatabaseError> {
     let mut refusals = 0;
     loop {
         let mine: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
@@ -70,7 +70,7 @@ async fn take_turn(connection: &mut PgConnection) -> Result<(), Error> {
 }
 
 /// Applies one migration unless that was done, once more where a lock was not to be had.
-async fn apply(connection: &mut PgConnection, migration: &Migration) -> Result<(), Error> {
+async fn apply(connection: &mut PgConnection, migration: &Migration) -> Result<(), DatabaseError> {
     let start = Instant::now();
     let mut refusals = 0;
     loop {
@@ -85,7 +85,7 @@ async fn apply(connection: &mut PgConnection, migration: &Migration) -> Result<(
                 sleep(backoff(Refused::times(refusals), LONGEST_PAUSE)).await;
                 refusals += 1;
             }
-            Err(error) => return Err(Error::Unexpected(error.into())),
+            Err(error) => return Err(DatabaseError::Unexpected(error.into())),
         }
     }
 }

@@ -13,6 +13,7 @@ use sqlx::{
 
 use crate::database::{
     deadline::Deadline,
+    error::DatabaseError,
     executor::collecting_executor,
     pool::{Pool, Usage},
     session::{Statement, Steps},
@@ -37,10 +38,10 @@ impl<'r> Reader<'r> {
     }
 
     /// The error is wrapped, because sqlx's traits know only sqlx's own; `From<sqlx::Error>` for
-    /// [`Error`](crate::http::problem::Error) takes it out again.
+    /// [`DatabaseError`](crate::database::error::DatabaseError) takes it out again.
     async fn run(self, statement: sqlx::Result<Statement>) -> sqlx::Result<Steps> {
         let steps = self.pool.read(self.deadline, self.usage, statement?).await;
-        steps.map_err(|error| sqlx::Error::AnyDriverError(Box::new(error)))
+        steps.map_err(DatabaseError::wrapped)
     }
 }
 

@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     config::{Migration, database_url::DatabaseUrl},
+    database::error::DatabaseError,
     database::{
         backoff::{Refused, backoff},
         pool::{connect_for_maintenance, quote_identifier},
     },
-    http::problem::Error,
 };
 use plan::{Plan, Verifiers};
 
@@ -34,9 +34,9 @@ const LOGIN_PATIENCE: Duration = Duration::from_secs(10);
 /// when run again, and when several run at once.
 ///
 /// # Errors
-/// As for any connection, and [`Error::InvalidConfiguration`] with the SQL for an administrator
+/// As for any connection, and [`DatabaseError::InvalidConfiguration`] with the SQL for an administrator
 /// where the owner may not do it. Then nothing was changed.
-pub async fn set_up(config: &Migration) -> Result<(), Error> {
+pub async fn set_up(config: &Migration) -> Result<(), DatabaseError> {
     if config.application.is_none() && config.monitor.is_none() {
         return Ok(());
     }
@@ -62,7 +62,7 @@ pub async fn set_up(config: &Migration) -> Result<(), Error> {
 enum Failure {
     /// Another run changed the same role at the same moment.
     Overtaken(sqlx::Error),
-    Other(Error),
+    Other(DatabaseError),
 }
 
 impl From<sqlx::Error> for Failure {
@@ -76,8 +76,8 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
         Self::Other(error)
     }
 }
@@ -126,12 +126,14 @@ async fn change(connection: &mut PgConnection, config: &Migration) -> Result<Vec
     };
     let plan = Plan::new(connection, config, &verifiers).await?;
     let missing_right = |cause: String| {
-        Failure::Other(Error::InvalidConfiguration(Box::new(MissingRight {
-            owner: config.owner.user.clone(),
-            cause,
-            database: config.owner.database.clone(),
-            script: plan.script(),
-        })))
+        Failure::Other(DatabaseError::InvalidConfiguration(Box::new(
+            MissingRight {
+                owner: config.owner.user.clone(),
+                cause,
+                database: config.owner.database.clone(),
+                script: plan.script(),
+            },
+        )))
     };
     for statement in &plan.needed {
         // Not user input: identifiers are quoted, and literals hold digits or a verifier.

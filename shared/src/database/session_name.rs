@@ -8,14 +8,14 @@ const PREFIX_BYTES: usize = 20;
 /// The names that a session shows, as transient and as retained one: everybody can count them, and
 /// an operator can see them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
+pub struct SessionNames {
     /// `headroom/transient/<function>/<version>`
     pub transient: String,
     /// `headroom/retained/<function>/<version>`
     pub retained: String,
 }
 
-impl Names {
+impl SessionNames {
     /// The names of a function's sessions, at most 63 bytes long: PostgreSQL cuts what is longer, and
     /// with it the version. `prefix` replaces the first part, its slashes turned into hyphens,
     /// because the second part is found by counting them. A function's name that does not fit
@@ -55,16 +55,17 @@ mod tests {
 
     #[test]
     fn names_say_lease_function_and_version() {
-        let names = Names::new(None, "doctors", "$LATEST");
+        let names = SessionNames::new(None, "doctors", "$LATEST");
         assert_eq!(names.transient, "headroom/transient/doctors/$LATEST");
         assert_eq!(names.retained, "headroom/retained/doctors/$LATEST");
-        let names = Names::new(Some("clinic/web"), "doctors", "7");
+        let names = SessionNames::new(Some("clinic/web"), "doctors", "7");
         assert_eq!(names.transient, "clinic-web/transient/doctors/7");
     }
 
     #[test]
     fn lambdas_longest_names_fit_and_stay_apart() {
-        let name = |last: &str| Names::new(None, &("f".repeat(63) + last), "1234567").transient;
+        let name =
+            |last: &str| SessionNames::new(None, &("f".repeat(63) + last), "1234567").transient;
         assert_eq!(name("a").len(), 63);
         assert_ne!(name("a"), name("b"));
         assert!(name("a").ends_with("/1234567"));
@@ -73,7 +74,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_name_is_too_long(prefix in any::<Option<String>>(), function in any::<String>(), version in any::<String>()) {
-            let names = Names::new(prefix.as_deref(), &function, &version);
+            let names = SessionNames::new(prefix.as_deref(), &function, &version);
             for (name, lease) in [(&names.transient, "transient"), (&names.retained, "retained")] {
                 prop_assert!(name.len() <= 63 && name.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
                 prop_assert_eq!(name.split('/').nth(1), Some(lease));

@@ -10,29 +10,30 @@ use sqlx::{
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use crate::{
-    database::{
-        deadline::Patience,
-        executor::collecting_executor,
-        session::{Session, Statement, Steps},
-    },
-    http::problem::Error,
+use crate::database::{
+    deadline::StatementTimeout,
+    error::{DatabaseError, Kind, Phase},
+    executor::collecting_executor,
+    pool::Again,
+    session::{Session, Statement, Steps},
 };
 
 /// A change to the database, made in one transaction: all of it or nothing.
 ///
-/// It is a value and not a closure, because it may have to be made twice: where the session is lost
+/// It is a value and not a closure, because it may have to be made twice: if the session is lost
 /// before the commit, or another transaction won a race. So it takes nothing with it that a first
 /// attempt would use up.
 pub trait Change: Sync {
-    /// What came of it.
+    /// What is known once it is made.
     type Outcome: Send;
+    /// Why it was not made.
+    type Error: From<DatabaseError> + Send;
 
     /// Makes the change. An error rolls everything back.
     fn make(
         &self,
         db: &mut Transaction,
-    ) -> impl Future<Output = Result<Self::Outcome, Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Outcome, Self::Error>> + Send;
 }
 
 /// An open transaction: an executor of sqlx, so that the same free functions run on it as on a
@@ -40,16 +41,48 @@ pub trait Change: Sync {
 #[derive(Debug)]
 pub struct Transaction {
     session: Session,
-    patience: Patience,
-    failed: bool,
+    timeout: StatementTimeout,
+    failure: Option<Failure>,
+}
+
+/// What is known of the statement that failed in a transaction. After it the server only rolls back,
+/// also if it is told to commit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    /// Whether the session may still be at work on the statement.
+    pub(crate) cut_off: bool,
+    /// Whether the session was lost under it.
+    pub(crate) lost: bool,
+    /// Whether another transaction won a race.
+    raced: bool,
+}
+
+impl Failure {
+    fn of(error: &sqlx::Error) -> Self {
+        let kind = Kind::of(error, Phase::Running);
+        Self {
+            cut_off: matches!(kind, Kind::SessionLost | Kind::QueryTimeout),
+            lost: kind == Kind::SessionLost,
+            raced: kind == Kind::RaceLost,
+        }
+    }
+
+    /// Why the same change once more may succeed.
+    pub(crate) fn again(self) -> Option<Again> {
+        if self.lost {
+            Some(Again::SessionLost)
+        } else {
+            self.raced.then_some(Again::RaceLost)
+        }
+    }
 }
 
 impl Transaction {
-    pub(crate) fn new(session: Session, patience: Patience) -> Self {
+    pub(crate) fn new(session: Session, timeout: StatementTimeout) -> Self {
         Self {
             session,
-            patience,
-            failed: false,
+            timeout,
+            failure: None,
         }
     }
 
@@ -57,24 +90,24 @@ impl Transaction {
         self.session
     }
 
-    /// Whether a statement failed, after which the server only rolls back, also when it is told to
-    /// commit, and says so nowhere but in the text of its answer.
-    pub(crate) fn failed(&self) -> bool {
-        self.failed
+    /// The first statement that failed. What a change makes of the error does not count: whether it is
+    /// made again follows from what the server said.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.failure
     }
 
-    /// Errors of the server stay as they are, for whoever knows the constraint that they name; those of
-    /// the clock are wrapped, as a [`crate::database::reader::Reader`]'s are.
+    /// Errors of the server stay as they are, because a change looks at the constraint that they name.
     async fn run(&mut self, statement: sqlx::Result<Statement>) -> sqlx::Result<Steps> {
         let steps = match statement {
             Ok(statement) => {
-                let steps = self.patience.wait_for(self.session.run(statement)).await;
-                steps.unwrap_or_else(|error| Err(sqlx::Error::AnyDriverError(Box::new(error))))
+                let steps = self.timeout.wait_for(self.session.run(statement)).await;
+                steps.unwrap_or_else(|error| Err(error.wrapped()))
             }
             Err(error) => Err(error),
         };
-        self.failed |= steps.is_err();
-        steps
+        steps.inspect_err(|error| {
+            self.failure.get_or_insert_with(|| Failure::of(error));
+        })
     }
 }
 

@@ -46,7 +46,7 @@ impl Key {
 }
 
 /// A change whose answer may be given again.
-pub trait Repeatable: Change<Outcome = Answer> {
+pub trait Repeatable: Change<Outcome = Answer, Error = Error> {
     /// Whether whoever asks may have it made, of which [`Change::make`] makes sure itself. Asked again
     /// before the answer is given again: meanwhile they may have become somebody else, or nobody.
     ///
@@ -66,6 +66,7 @@ pub struct Once<'a, C> {
 
 impl<C: Repeatable> Change for Once<'_, C> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Some(key) = self.key else {
@@ -159,6 +160,7 @@ pub struct Purge;
 impl Change for Purge {
     /// How many were removed; as many as a batch where there may be more.
     type Outcome = u64;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<u64, Error> {
         // By its place a row is found at once; by its key, a batch is dear enough that the server

@@ -49,7 +49,7 @@ impl Invocation {
     ///
     /// # Errors
     /// The change's own, and any of [`Error`]'s database classes.
-    pub async fn write<C: Change>(&self, change: &C) -> Result<C::Outcome, Error> {
+    pub async fn write<C: Change<Error = Error>>(&self, change: &C) -> Result<C::Outcome, Error> {
         let pool = self.pool().await?;
         pool.write(self.deadline, &self.usage, change).await
     }
@@ -73,6 +73,6 @@ impl Invocation {
     }
 
     async fn pool(&self) -> Result<&'static Pool, Error> {
-        self.pool.get(&self.function, self.deadline).await
+        Ok(self.pool.get(&self.function, self.deadline).await?)
     }
 }

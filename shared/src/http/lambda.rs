@@ -58,7 +58,7 @@ where
                     Ok(response) => (response, None),
                     Err(error) => {
                         error.log(request_id);
-                        (error.response(request_id), Some(error.answer().1))
+                        (error.response(request_id), Some(error.problem().name()))
                     }
                 };
                 begun.end(&Outcome {
@@ -138,8 +138,8 @@ where
                 Ok(_) => (StatusCode::OK, None),
                 Err(error) => {
                     error.log(&begun.context.request_id);
-                    let (status, problem, _) = error.answer();
-                    (status, Some(problem))
+                    let problem = error.problem();
+                    (problem.status(), Some(problem.name()))
                 }
             };
             begun.end(&Outcome {

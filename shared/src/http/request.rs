@@ -218,7 +218,7 @@ impl Request {
     ///
     /// # Errors
     /// The change's own, and any of [`Error`]'s database classes.
-    pub async fn write<C: Change>(&self, change: &C) -> Result<C::Outcome, Error> {
+    pub async fn write<C: Change<Error = Error>>(&self, change: &C) -> Result<C::Outcome, Error> {
         self.invocation.write(change).await
     }
 

@@ -86,7 +86,7 @@ impl Begun<'_> {
             duration_ms = duration.as_secs_f64() * 1000.0,
             environment = %function.environment,
             cold = self.cold,
-            "invocation over"
+            "invocation completed"
         );
         if let Some(metrics) = metrics {
             metrics.emit(&Measured {

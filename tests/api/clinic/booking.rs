@@ -130,7 +130,7 @@ async fn hours_absences_and_the_past_bind_whoever_is_not_told_to_override() {
                 "09:30",
                 json!({ "startsAt": "2021-01-01T09:00:00Z", "endsAt": "2021-01-01T09:30:00Z" }),
             ),
-            "past",
+            "starts-in-past",
         ),
     ] {
         for token in [&desk.as_patient, &desk.as_staff] {
@@ -245,7 +245,7 @@ async fn everybody_books_for_whom_they_may() {
         .sql("update doctors set active = false where full_name = 'A'")
         .await;
     let late = desk.draft("11:00", "11:30", json!({ "override": true }));
-    problem(&desk.book(&as_staff, &late).await, 422, "inactive");
+    problem(&desk.book(&as_staff, &late).await, 422, "doctor-inactive");
     desk.clinic.close().await;
 }
 

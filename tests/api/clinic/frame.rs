@@ -383,7 +383,7 @@ async fn a_week_that_contradicts_itself_changes_nothing() {
     ] {
         let week = json!({ "workingHours": week });
         let refused = put_week(&clinic, &desk, doctor, Some("*"), &week).await;
-        let said = problem(&refused, 422, "contradiction");
+        let said = problem(&refused, 422, "invalid-working-hours");
         assert!(said["detail"].as_str().unwrap().contains(says), "{said}");
     }
     for (week, says) in [

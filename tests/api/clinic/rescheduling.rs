@@ -50,7 +50,7 @@ async fn an_appointment_goes_the_steps_of_its_life_and_no_others() {
                     assert_eq!(reply.status, 200, "{from} to {to}: {reply:?}");
                     assert_eq!(reply.json()["status"], to);
                 } else {
-                    let said = problem(&reply, 409, "transition");
+                    let said = problem(&reply, 409, "invalid-transition");
                     assert_eq!((&said["from"], &said["to"]), (&json!(from), &json!(to)));
                     let cancel = to == "cancelled" && CANCELLABLE.contains(&from);
                     let detail = said["detail"].as_str().unwrap();
@@ -292,7 +292,7 @@ async fn a_cancellation_answers_the_same_each_time_and_frees_the_time() {
         if CANCELLABLE.contains(&from) {
             assert_eq!(reply.status, 200, "{from}: {reply:?}");
         } else {
-            problem(&reply, 409, "transition");
+            problem(&reply, 409, "invalid-transition");
         }
     }
     desk.clinic.sql("truncate appointments cascade").await;
@@ -477,12 +477,12 @@ async fn a_patient_changes_what_lies_ahead_and_not_what_has_begun() {
             .await
             .unwrap();
         let moved = desk.patch(&desk.as_patient, visit, Some("*"), &later).await;
-        let said = problem(&moved, 409, "begun");
+        let said = problem(&moved, 409, "appointment-started");
         assert!(said["detail"].as_str().unwrap().contains("ask the clinic"));
         problem(
             &desk.cancel(&desk.as_patient, visit, "").await,
             409,
-            "begun",
+            "appointment-started",
         );
         // Staff and the doctor may: whoever was ill calls.
         let moved = desk.patch(&desk.as_doctor, visit, Some("*"), &later).await;
@@ -507,7 +507,7 @@ async fn what_is_left_of_a_doctor_who_has_left_is_not_moved() {
     let told = json!({ "endsAt": friday("10:00"), "override": true });
     for patch in [later, told] {
         let refused = desk.patch(&desk.as_staff, visit, Some("*"), &patch).await;
-        problem(&refused, 422, "inactive");
+        problem(&refused, 422, "doctor-inactive");
     }
     let record = json!({ "status": "confirmed", "notes": "called" });
     let kept = desk.patch(&desk.as_staff, visit, Some("*"), &record).await;

@@ -11,6 +11,7 @@ use shared::{
     clinic::appointments::UPCOMING_PAGE,
     contract,
     http::idempotency::MAX_KEY,
+    http::problem::Problem,
     operator::template::{self, Template},
 };
 use uuid::Uuid;
@@ -169,10 +170,10 @@ fn pages_may_use_every_method_send_every_header_and_read_those_that_are_describe
 #[test]
 fn every_problem_is_described_with_its_status() {
     let document = document();
-    for kind in contract::kinds() {
+    for kind in Problem::ALL {
         let somewhere = operations(&document).into_values().any(|operation| {
             let problem = "/content/application~1problem+json/schema/allOf/1/properties/type/enum";
-            let response = &operation["responses"][kind.status.to_string()]["$ref"];
+            let response = &operation["responses"][kind.status().as_str()]["$ref"];
             let response = response
                 .as_str()
                 .unwrap_or("#/none")

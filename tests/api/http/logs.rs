@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{http::metrics::emf::documents, support::clinic::Clinic};
 
-const OVER: &str = "invocation over";
+const OVER: &str = "invocation completed";
 
 #[tokio::test]
 async fn each_request_leaves_one_line_and_nothing_personal() {

@@ -59,7 +59,7 @@ async fn every_function_that_was_built_for_lambda_answers() {
         println!("{function} {}", answer.expect("an answer"));
     }
     for function in clinic.fleet.functions() {
-        let answered = clinic.logged(function, "invocation over");
+        let answered = clinic.logged(function, "invocation completed");
         assert!(!answered.is_empty(), "{function} was not asked");
     }
     clinic.close().await;

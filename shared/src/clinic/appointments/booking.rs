@@ -63,6 +63,7 @@ pub struct Booking<'a> {
 
 impl Change for Booking<'_> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { draft, access, .. } = self;

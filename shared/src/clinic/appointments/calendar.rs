@@ -71,7 +71,7 @@ pub(super) async fn check(
     waived: Waived,
 ) -> Result<(), Error> {
     if !doctor.active {
-        return Err(Refusal::Inactive.into());
+        return Err(Refusal::DoctorInactive.into());
     }
     let found = sqlx::query!(
         r#"
@@ -118,7 +118,7 @@ pub(super) async fn check(
         return Err(Refusal::Overlap { other }.into());
     }
     if found.past && !waived.past {
-        Err(Refusal::Past.into())
+        Err(Refusal::StartsInPast.into())
     } else if waived.frame {
         Ok(())
     } else if found.away {
@@ -161,7 +161,7 @@ pub(super) async fn check_since(
     if come {
         Ok(())
     } else {
-        Err(Refusal::TooEarly(status).into())
+        Err(status.too_early().into())
     }
 }
 

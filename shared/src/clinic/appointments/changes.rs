@@ -99,6 +99,7 @@ pub struct Cancellation<'a> {
 
 impl Change for Edit<'_> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let (doctor, current) = locked(db, self.appointment, self.caller).await?;
@@ -170,7 +171,7 @@ impl Edit<'_> {
         }
         let goes_on = current.status.is_going_on() && starts_at == current.starts_at;
         if !(current.status.is_movable() || goes_on && by != Role::Patient) {
-            return Err(Refusal::NotMovable(current.status).into());
+            return Err(Refusal::NotMovable(current.status.name()).into());
         }
         calendar::period(starts_at, ends_at).map(Some)
     }
@@ -196,7 +197,7 @@ impl Edit<'_> {
         if from == to || step || back {
             Ok(to)
         } else {
-            Err(Refusal::Transition { from, to }.into())
+            Err(from.no_step(to).into())
         }
     }
 
@@ -256,16 +257,13 @@ impl Edit<'_> {
 
 impl Change for Cancellation<'_> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let (doctor, current) = locked(db, self.appointment, self.caller).await?;
         let by = actor(&doctor, self.caller.may(Action::Cancel)?);
         if !current.status.may_become(Status::Cancelled) {
-            return Err(Refusal::Transition {
-                from: current.status,
-                to: Status::Cancelled,
-            }
-            .into());
+            return Err(current.status.no_step(Status::Cancelled).into());
         }
         if current.status == Status::Cancelled {
             return Answer::showing(StatusCode::OK, &current, vec![current.patient.id]);
@@ -315,7 +313,7 @@ fn actor<'a>(doctor: &LockedDoctor, access: Access<'a>) -> Actor<'a> {
 fn check_ahead(current: &AppointmentDetail, by: Role) -> Result<(), Error> {
     let begun = current.starts_at <= DateTime::<Utc>::from(clock::now());
     if begun && by == Role::Patient {
-        return Err(Refusal::Begun.into());
+        return Err(Refusal::AppointmentStarted.into());
     }
     Ok(())
 }

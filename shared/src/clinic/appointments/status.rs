@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::http::refusal::Refusal;
+
 /// Where an appointment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
@@ -62,7 +64,7 @@ impl Status {
             Self::CheckedIn => &[Self::Scheduled, Self::Confirmed],
             Self::InProgress => &[Self::CheckedIn],
             Self::Completed => &[Self::InProgress],
-            // Whoever comes late has come after all.
+            // A patient who comes late has come after all.
             Self::NoShow => &[Self::Scheduled, Self::CheckedIn],
         }
     }
@@ -85,6 +87,48 @@ impl Status {
     /// Whether it takes the doctor's time, as the schema's exclusion constraint has it.
     pub fn takes_time(self) -> bool {
         !matches!(self, Self::Cancelled | Self::NoShow)
+    }
+
+    /// The name, as JSON and the database have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Confirmed => "confirmed",
+            Self::CheckedIn => "checked_in",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::NoShow => "no_show",
+        }
+    }
+
+    /// Why a change from this status to `next` is refused.
+    pub(super) fn no_step(self, next: Self) -> Refusal {
+        let why = if self.back().contains(&next) {
+            format!("only staff may take an appointment that is {self} back to {next}")
+        } else if self.may_become(next) {
+            format!(
+                "an appointment that is {self} becomes {next} by POST /api/appointments/{{id}}/cancel, which takes a reason"
+            )
+        } else {
+            format!("an appointment that is {self} cannot become {next}")
+        };
+        Refusal::InvalidTransition {
+            from: self.name(),
+            to: next.name(),
+            why,
+        }
+    }
+
+    /// Why an appointment cannot have this status yet.
+    pub(super) fn too_early(self) -> Refusal {
+        Refusal::TooEarly {
+            status: self.name(),
+            not_before: match self.since() {
+                Since::Ever | Since::ItsBeginning => "it begins",
+                Since::ItsDay => "the doctor's day on which it begins",
+            },
+        }
     }
 
     /// From when on it can be so.
@@ -132,14 +176,6 @@ pub(crate) fn table() -> String {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scheduled => "scheduled",
-            Self::Confirmed => "confirmed",
-            Self::CheckedIn => "checked_in",
-            Self::InProgress => "in_progress",
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-            Self::NoShow => "no_show",
-        })
+        f.write_str(self.name())
     }
 }

@@ -86,6 +86,7 @@ pub(crate) struct Added<'a> {
 
 impl Change for Addition<'_> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { doctor, draft, .. } = *self;
@@ -111,6 +112,7 @@ impl Repeatable for Addition<'_> {
 
 impl Change for Removal<'_> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         lock_frame(&mut *db, &self.access, self.doctor).await?;

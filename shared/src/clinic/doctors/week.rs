@@ -177,6 +177,7 @@ pub(crate) struct Changed<'a> {
 
 impl Change for Replacement<'_> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let missing = || Error::NotFound("doctor");
@@ -254,10 +255,10 @@ fn decided(error: sqlx::Error) -> Error {
         .and_then(|database| database.constraint());
     match constraint {
         Some("working_hours_no_overlap" | "working_hours_pkey") => {
-            Refusal::Contradiction("two of the working hours of a day overlap").into()
+            Refusal::InvalidWorkingHours("two of the working hours of a day overlap").into()
         }
         Some("working_hours_close_after_open") => {
-            Refusal::Contradiction("closes must be after opens").into()
+            Refusal::InvalidWorkingHours("closes must be after opens").into()
         }
         _ => error.into(),
     }

@@ -35,6 +35,7 @@ pub struct Registration<'a> {
 
 impl Change for Registration<'_> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let id = insert(&mut *db, self.draft).await.map_err(decided)?;
@@ -93,6 +94,7 @@ pub struct Correction<'a> {
 
 impl Change for Correction<'_> {
     type Outcome = Answer;
+    type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let missing = || Error::NotFound("patient");

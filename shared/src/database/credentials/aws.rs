@@ -16,7 +16,7 @@ use url::Url;
 use crate::{
     clock,
     config::{ConfigError, Store, Stored, database_url::DatabaseUrl},
-    http::problem::Error,
+    database::error::DatabaseError,
 };
 
 /// How long RDS accepts a token, and the longest that it may be signed for.
@@ -76,12 +76,12 @@ impl FetchError {
     }
 
     /// What the function answers.
-    pub(super) fn of(self, variable: &'static str) -> Error {
+    pub(super) fn of(self, variable: &'static str) -> DatabaseError {
         if self.permanent {
             let what = self.text;
             ConfigError::Stored { variable, what }.into()
         } else {
-            Error::CredentialsUnavailable(self.into())
+            DatabaseError::CredentialsUnavailable(self.into())
         }
     }
 }

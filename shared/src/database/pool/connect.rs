@@ -16,29 +16,24 @@ use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, postgres::PgConnectOptio
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    census::{self, Census},
+    decide::{self, RefusedLogin},
     options::{OWN_SETTINGS, guards, log_in, options, quote_identifier, with_settings},
+    retention::{self, RetentionCount},
     usage::Usage,
 };
 use crate::{
     clock,
-    config::{self, ConfigError, Function, Terms, database_url::DatabaseUrl},
+    config::{self, ConfigError, Function, LeasePolicy},
+    database::error::{DatabaseError, Phase},
     database::{
         backoff::{Refused, backoff},
         credentials::{Credentials, Login},
-        deadline::Patience,
+        deadline::StatementTimeout,
         lease::Lease,
         session::Session,
-        session_name::Names,
+        session_name::SessionNames,
     },
-    http::problem::{Error, Phase},
 };
-
-/// With less time than this left, nobody asks once more: the answer would hardly arrive.
-const LAST_ATTEMPT: Duration = Duration::from_millis(100);
-
-/// How long a look at the server's state waits for a connection, and for its statement.
-pub(crate) const WATCHING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Knows how to open sessions, and what must be said around each piece of work on them.
 pub(super) struct Connector {
@@ -59,8 +54,8 @@ pub(super) struct Connector {
 
 /// What the statement that grants leases is made of.
 struct Leases {
-    terms: Terms,
-    names: Names,
+    terms: LeasePolicy,
+    names: SessionNames,
     /// When this environment last counted as many retained sessions as the mark allows.
     mark_reached_at: Mutex<Option<SystemTime>>,
     /// That a role without a limit is worth one warning.
@@ -95,7 +90,7 @@ impl Connector {
         config: &config::Database,
         function: &Function,
         credentials: Arc<Credentials>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, DatabaseError> {
         let url = &config.url;
         for (name, _) in &url.options {
             if let Some((_, instead)) = OWN_SETTINGS.iter().find(|(own, _)| own == name) {
@@ -109,7 +104,7 @@ impl Connector {
             }
         }
         let search_path = quote_identifier(&url.schema);
-        let names = Names::new(
+        let names = SessionNames::new(
             url.application_name.as_deref(),
             &function.name,
             &function.version,
@@ -169,7 +164,7 @@ impl Connector {
         until: Instant,
         gap: Option<Duration>,
         usage: &Usage,
-    ) -> Result<Session, Error> {
+    ) -> Result<Session, DatabaseError> {
         let start = Instant::now();
         let mut refusals = 0;
         let mut said = None;
@@ -194,12 +189,12 @@ impl Connector {
             let over = Instant::now() >= until;
             let error = match (error, said.take()) {
                 // The end of the time cut this attempt short. What the server said before tells more.
-                (Error::Unreachable(_), Some(said)) if over => said,
+                (DatabaseError::Unreachable(_), Some(said)) if over => said,
                 (error, _) => error,
             };
-            let refused = matches!(error, Error::Authentication { .. });
+            let refused = matches!(error, DatabaseError::Authentication { .. });
             // PgBouncer has one code for most of what it refuses, a wrong password included.
-            let doubtful = refused || matches!(error, Error::Closed(_));
+            let doubtful = refused || matches!(error, DatabaseError::SessionLost(_));
             if doubtful && !over && self.credentials.refused(&login, until).await {
                 tracing::info!("the refused credentials were replaced");
                 continue;
@@ -207,27 +202,26 @@ impl Connector {
             // While credentials are being rotated, server and secret may disagree for a moment.
             let passes = error.passes_with_time() || refused && self.credentials.may_change();
             let left = until.saturating_duration_since(Instant::now());
-            let left = left.saturating_sub(LAST_ATTEMPT);
+            let Some(within) = decide::ask_again_within(RefusedLogin { passes, left }) else {
+                let attempts = refusals + 1;
+                tracing::debug!(attempts, class = error.class(), "not admitted");
+                return Err(if refused && passes {
+                    DatabaseError::CredentialsUnavailable(error.into())
+                } else {
+                    error
+                });
+            };
             let so_far = Refused {
                 before: refusals,
                 waited: start.elapsed(),
                 login: match error {
-                    Error::DatabaseBusy(_) => asked.elapsed(),
+                    DatabaseError::Busy(_) => asked.elapsed(),
                     _ => Duration::ZERO,
                 },
             };
-            let wait = backoff(so_far, left);
             refusals += 1;
-            if !passes || left.is_zero() {
-                tracing::debug!(attempts = refusals, class = error.class(), "not admitted");
-                return Err(if refused && passes {
-                    Error::CredentialsUnavailable(error.into())
-                } else {
-                    error
-                });
-            }
-            said = (refused || matches!(error, Error::DatabaseBusy(_))).then_some(error);
-            sleep(wait).await;
+            said = (refused || matches!(error, DatabaseError::Busy(_))).then_some(error);
+            sleep(backoff(so_far, within)).await;
         }
     }
 
@@ -236,7 +230,7 @@ impl Connector {
         login: &Login,
         until: Instant,
         gap: Option<Duration>,
-    ) -> Result<Session, Error> {
+    ) -> Result<Session, DatabaseError> {
         let until = match self.connect_timeout {
             Some(time) => until.min(Instant::now() + time),
             None => until,
@@ -254,10 +248,10 @@ impl Connector {
         }
         match timeout_at(until, self.count(&mut session, gap)).await {
             Ok(result) => {
-                result.map_err(|error| Error::of_driver(error, phase))?;
+                result.map_err(|error| DatabaseError::of_driver(error, phase))?;
                 Ok(session)
             }
-            Err(elapsed) => Err(Error::Unreachable(elapsed.into())),
+            Err(elapsed) => Err(DatabaseError::Unreachable(elapsed.into())),
         }
     }
 
@@ -272,9 +266,9 @@ impl Connector {
             return Ok(true);
         };
         // Not user input: numbers, and a quoted name from the configuration.
-        let statement = census::statement(&leases.terms, &leases.names, gap);
+        let statement = retention::statement(&leases.terms, &leases.names, gap);
         let row = session.row(AssertSqlSafe(statement)).await?;
-        let census = Census::read(&row, &leases.terms)?;
+        let census = RetentionCount::read(&row, &leases.terms)?;
         session.grant(census.lease);
         if census.full {
             *leases.mark_reached_at() = Some(clock::now());
@@ -298,13 +292,10 @@ impl Connector {
         &self,
         session: &mut Session,
         until: Instant,
-        patience: Patience,
-    ) -> Result<(), Error> {
+        timeout: StatementTimeout,
+    ) -> Result<(), DatabaseError> {
         match &self.local_settings {
-            Some(_) => {
-                self.begin(session, "begin read only", until, patience)
-                    .await
-            }
+            Some(_) => self.begin(session, "begin read only", until, timeout).await,
             None => Ok(()),
         }
     }
@@ -320,15 +311,15 @@ impl Connector {
     /// Begins a transaction that may write, in one round trip.
     ///
     /// # Errors
-    /// The statement's, and [`Error::DatabaseBusy`] where a pooler lent no session of the server until
+    /// The statement's, and [`DatabaseError::Busy`] where a pooler lent no session of the server until
     /// `until`.
     pub(super) async fn begin_writing(
         &self,
         session: &mut Session,
         until: Instant,
-        patience: Patience,
-    ) -> Result<(), Error> {
-        self.begin(session, "begin", until, patience).await
+        timeout: StatementTimeout,
+    ) -> Result<(), DatabaseError> {
+        self.begin(session, "begin", until, timeout).await
     }
 
     async fn begin(
@@ -336,11 +327,11 @@ impl Connector {
         session: &mut Session,
         begin: &str,
         until: Instant,
-        patience: Patience,
-    ) -> Result<(), Error> {
+        timeout: StatementTimeout,
+    ) -> Result<(), DatabaseError> {
         let begun = match &self.local_settings {
             None => {
-                patience
+                timeout
                     .wait_for(session.command(AssertSqlSafe(begin.to_owned())))
                     .await?
             }
@@ -352,69 +343,22 @@ impl Connector {
                     Ok(begun) => begun,
                     Err(elapsed) => {
                         let busy = io::Error::new(io::ErrorKind::TimedOut, elapsed);
-                        return Err(Error::DatabaseBusy(busy.into()));
+                        return Err(DatabaseError::Busy(busy.into()));
                     }
                 }
             }
         };
-        begun.map_err(|error| Error::of_driver(error, Phase::Running))
+        begun.map_err(|error| DatabaseError::of_driver(error, Phase::Running))
     }
 }
 
-/// One connection beside the pool, for work on the whole database: migrations, the sample clinic.
-/// Without a limit for statements, because an index on a large table takes as long as it takes.
-///
-/// # Errors
-/// As for any connection; see [`Error`].
-pub async fn connect_for_maintenance(url: &DatabaseUrl) -> Result<PgConnection, Error> {
-    if url.pgbouncer {
-        let error = ConfigError::Pooler {
-            variable: url.variable,
-            work: "work on the whole database",
-        };
-        return Err(error.into());
-    }
-    let options = options(url)?.application_name("headroom/maintenance");
-    let options = with_settings(options, &[("search_path", quote_identifier(&url.schema))]);
-    let patience = url.connect_timeout.unwrap_or(Duration::from_secs(60));
-    let phase = Phase::Connecting(url.variable);
-    connect(&options, phase, Instant::now() + patience).await
-}
-
-/// One connection beside the pool, for a look at the server's state. It gives up soon, and so does
-/// the server: a look that does not come back tells as much.
-///
-/// # Errors
-/// As for any connection; see [`Error`].
-pub(crate) async fn connect_for_watching(url: &DatabaseUrl) -> Result<PgConnection, Error> {
-    if url.pgbouncer {
-        let error = ConfigError::Pooler {
-            variable: url.variable,
-            work: "a look at the server's sessions",
-        };
-        return Err(error.into());
-    }
-    let options = options(url)?.application_name("headroom/monitor");
-    let limit = [("statement_timeout", WATCHING_PATIENCE.as_millis())];
-    let patience = url
-        .connect_timeout
-        .map_or(WATCHING_PATIENCE, |time| time.min(WATCHING_PATIENCE));
-    let phase = Phase::Connecting(url.variable);
-    connect(
-        &with_settings(options, &limit),
-        phase,
-        Instant::now() + patience,
-    )
-    .await
-}
-
-async fn connect(
+pub(super) async fn connect(
     options: &PgConnectOptions,
     phase: Phase,
     until: Instant,
-) -> Result<PgConnection, Error> {
+) -> Result<PgConnection, DatabaseError> {
     match timeout_at(until, options.connect()).await {
-        Ok(result) => result.map_err(|error| Error::of_driver(error, phase)),
-        Err(elapsed) => Err(Error::Unreachable(elapsed.into())),
+        Ok(result) => result.map_err(|error| DatabaseError::of_driver(error, phase)),
+        Err(elapsed) => Err(DatabaseError::Unreachable(elapsed.into())),
     }
 }

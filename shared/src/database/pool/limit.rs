@@ -1,6 +1,8 @@
-//! How many sessions an environment may open. Pure.
+//! How many sessions an environment may open.
 
 use std::num::NonZeroU32;
+
+use crate::config;
 
 /// Of the invocations that one environment serves at once, the share that gets a session where
 /// nobody said how many: every fourth, rounded up. An invocation holds its session only for the
@@ -52,6 +54,25 @@ pub fn connection_limit(
     .filter(|lowered| lowered.asked > effective)
     .collect();
     ConnectionLimit { effective, lowered }
+}
+
+/// The limit of this environment's pool. A value that is lowered is told in the log.
+pub(super) fn in_force(config: &config::Database) -> usize {
+    let limit = connection_limit(
+        config.url.connection_limit,
+        config.connection_limit,
+        config.concurrency,
+    );
+    for lowered in &limit.lowered {
+        tracing::warn!(
+            source = lowered.source,
+            asked = lowered.asked,
+            in_force = limit.effective,
+            concurrency = config.concurrency,
+            "a connection limit is more than this environment may have or can use, and was lowered"
+        );
+    }
+    limit.effective.get() as usize
 }
 
 #[cfg(test)]

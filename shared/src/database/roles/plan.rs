@@ -7,8 +7,8 @@ use sqlx::PgConnection;
 use super::quote_identifier;
 use crate::{
     config::{Application, Migration},
+    database::error::DatabaseError,
     database::pool::guards,
-    http::problem::Error,
 };
 
 /// What the functions do with which table, and nothing else: nobody rewrites an audit trail or
@@ -68,13 +68,13 @@ impl Plan {
     /// Compares. Sees what the connection's own transaction changed.
     ///
     /// # Errors
-    /// Those of the database, and [`Error::InvalidConfiguration`] where the role to change is the
+    /// Those of the database, and [`DatabaseError::InvalidConfiguration`] where the role to change is the
     /// server's own superuser.
     pub(super) async fn new(
         connection: &mut PgConnection,
         config: &Migration,
         verifiers: &Verifiers,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, DatabaseError> {
         let mut plan = Self::default();
         let database: String = sqlx::query_scalar("select current_database()")
             .fetch_one(&mut *connection)
@@ -123,7 +123,7 @@ impl Plan {
         role: Option<&Role>,
         limit: u32,
         verifier: &Option<String>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), DatabaseError> {
         let mut attributes = Vec::new();
         if role.is_none_or(|role| !role.login) {
             attributes.push("login".to_owned());
@@ -144,7 +144,7 @@ impl Plan {
         }
         if role.is_some_and(|role| role.oid == BOOTSTRAP_SUPERUSER) {
             let error = format!("the role {name} is the server's own superuser; name another one");
-            return Err(Error::InvalidConfiguration(error.into()));
+            return Err(DatabaseError::InvalidConfiguration(error.into()));
         }
         let verb = if role.is_some() { "alter" } else { "create" };
         let (name, attributes) = (quote_identifier(name), attributes.join(" "));

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::{
     config::{ConfigError, database_url::DatabaseUrl},
+    database::error::{DatabaseError, Phase},
     database::pool,
-    http::problem::{Error, Phase},
 };
 
 /// How long one look may take, connecting included. Whoever looks each minute must not wait for
@@ -141,9 +141,9 @@ impl Sample {
 /// make it.
 ///
 /// # Errors
-/// As for any connection; [`Error::InvalidConfiguration`] where it is not clear which role is the
-/// application's; [`Error::NotFound`] where there is none of that name.
-pub async fn look_once(url: &DatabaseUrl, role: Option<&str>) -> Result<Sample, Error> {
+/// As for any connection; [`DatabaseError::InvalidConfiguration`] where it is not clear which role is the
+/// application's; [`DatabaseError::NotFound`] where there is none of that name.
+pub async fn look_once(url: &DatabaseUrl, role: Option<&str>) -> Result<Sample, DatabaseError> {
     let look = async {
         let mut connection = pool::connect_for_watching(url).await?;
         let sample = look(&mut connection, role).await;
@@ -153,7 +153,7 @@ pub async fn look_once(url: &DatabaseUrl, role: Option<&str>) -> Result<Sample, 
     };
     match timeout(PATIENCE, look).await {
         Ok(sample) => sample,
-        Err(elapsed) => Err(Error::Unreachable(elapsed.into())),
+        Err(elapsed) => Err(DatabaseError::Unreachable(elapsed.into())),
     }
 }
 
@@ -161,8 +161,11 @@ pub async fn look_once(url: &DatabaseUrl, role: Option<&str>) -> Result<Sample, 
 ///
 /// # Errors
 /// As for [`look_once`].
-pub async fn look(connection: &mut PgConnection, role: Option<&str>) -> Result<Sample, Error> {
-    let failed = |error| Error::of_driver(error, Phase::Running);
+pub async fn look(
+    connection: &mut PgConnection,
+    role: Option<&str>,
+) -> Result<Sample, DatabaseError> {
+    let failed = |error| DatabaseError::of_driver(error, Phase::Running);
     let role = match role {
         Some(role) => role.to_owned(),
         None => application(connection).await?,
@@ -241,7 +244,7 @@ pub async fn look(connection: &mut PgConnection, role: Option<&str>) -> Result<S
     .fetch_optional(connection)
     .await
     .map_err(failed)?
-    .ok_or(Error::NotFound("role"))?;
+    .ok_or(DatabaseError::UnknownRole)?;
     let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     Ok(Sample {
         at: row.at,
@@ -260,7 +263,7 @@ pub async fn look(connection: &mut PgConnection, role: Option<&str>) -> Result<S
 }
 
 /// The one role that logs in with a connection limit, beside the looker's own.
-async fn application(connection: &mut PgConnection) -> Result<String, Error> {
+async fn application(connection: &mut PgConnection) -> Result<String, DatabaseError> {
     let mut roles: Vec<String> = sqlx::query_scalar!(
         r#"
         select rolname::text as "name!"
@@ -272,7 +275,7 @@ async fn application(connection: &mut PgConnection) -> Result<String, Error> {
     )
     .fetch_all(connection)
     .await
-    .map_err(|error| Error::of_driver(error, Phase::Running))?;
+    .map_err(|error| DatabaseError::of_driver(error, Phase::Running))?;
     match (roles.pop(), roles.is_empty()) {
         (Some(role), true) => Ok(role),
         _ => Err(ConfigError::Missing {

@@ -5,8 +5,8 @@ use sqlx::{PgExecutor, Row};
 
 use crate::{
     config::database_url::DatabaseUrl,
+    database::error::{DatabaseError, Phase},
     database::pool,
-    http::problem::{Error, Phase},
 };
 
 /// What the server says about its slots.
@@ -32,15 +32,15 @@ pub struct ServerLimits {
 /// given.
 ///
 /// # Errors
-/// As for any connection; [`Error::NotFound`] where the server has no such role.
-pub async fn read(url: &DatabaseUrl, role: Option<&str>) -> Result<ServerLimits, Error> {
+/// As for any connection; [`DatabaseError::NotFound`] where the server has no such role.
+pub async fn read(url: &DatabaseUrl, role: Option<&str>) -> Result<ServerLimits, DatabaseError> {
     let mut connection = pool::connect_for_watching(url).await?;
     let limits = look(&mut connection, role).await;
     // What was read is read, whether or not the server hears the goodbye.
     let _ = sqlx::Connection::close(connection).await;
     limits
-        .map_err(|error| Error::of_driver(error, Phase::Running))?
-        .ok_or(Error::NotFound("role"))
+        .map_err(|error| DatabaseError::of_driver(error, Phase::Running))?
+        .ok_or(DatabaseError::UnknownRole)
 }
 
 async fn look(db: impl PgExecutor<'_>, role: Option<&str>) -> sqlx::Result<Option<ServerLimits>> {
@@ -61,7 +61,7 @@ async fn look(db: impl PgExecutor<'_>, role: Option<&str>) -> sqlx::Result<Optio
          where r.rolname = coalesce($2, session_user) and d.datname = current_database() \
          limit 1",
     )
-    .bind(pool::WATCHING_PATIENCE.as_secs_f64())
+    .bind(pool::WATCHING_TIMEOUT.as_secs_f64())
     .bind(role)
     .fetch_optional(db)
     .await?;

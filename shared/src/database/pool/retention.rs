@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
-    config::Terms,
-    database::{lease::Lease, session_name::Names},
+    config::LeasePolicy,
+    database::{lease::Lease, session_name::SessionNames},
 };
 
 /// The first key of the advisory lock under which sessions are retained; the second is the role.
@@ -15,7 +15,7 @@ const LOCK: i32 = 0x6865_6164;
 
 /// What the count found, and what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Census {
+pub(super) struct RetentionCount {
     /// What the session was granted.
     pub(super) lease: Lease,
     /// Whether the role has slots left beside the ones in use. Unknown, and taken for no, where
@@ -42,7 +42,11 @@ pub(super) struct Census {
 /// - The lease shrinks from what the environment's rhythm asks for (`long` at most), while less than
 ///   half of the mark is used, to `crowded` at the mark: long leases are for quiet times, and
 ///   slots must come to those that are hot.
-pub(super) fn statement(terms: &Terms, names: &Names, gap: Option<Duration>) -> String {
+pub(super) fn statement(
+    terms: &LeasePolicy,
+    names: &SessionNames,
+    gap: Option<Duration>,
+) -> String {
     let name = quote(&names.retained);
     let long = terms.asked(gap).as_millis();
     let crowded = terms.crowded.as_millis().min(long);
@@ -81,9 +85,9 @@ pub(super) fn statement(terms: &Terms, names: &Names, gap: Option<Duration>) -> 
     )
 }
 
-impl Census {
+impl RetentionCount {
     /// Reads the statement's row.
-    pub(super) fn read(row: &PgRow, terms: &Terms) -> sqlx::Result<Self> {
+    pub(super) fn read(row: &PgRow, terms: &LeasePolicy) -> sqlx::Result<Self> {
         let length: i32 = row.try_get("length")?;
         let (counted, retained) = (row.try_get("counted")?, row.try_get("retained")?);
         let lease = if retained {
