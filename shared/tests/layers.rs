@@ -66,6 +66,7 @@ fn named(source: &str) -> BTreeSet<String> {
         let items = first_level
             .split(',')
             .take(if list.is_some() { usize::MAX } else { 1 });
+        let items = items.filter(|item| !item.trim().is_empty());
         named.extend(items.map(|item| {
             item.trim()
                 .chars()
