@@ -10,6 +10,7 @@ use std::{
 
 use fleet::database::Database;
 use nix::sys::signal::Signal;
+use tempfile::TempPath;
 
 use super::run::{self, Running};
 
@@ -98,35 +99,57 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Runs commands in one shell, in the repository's root, and answers what each of them printed.
-fn in_a_shell(block: &Block, commands: &[String], url: &str, database_url: &str) -> Vec<String> {
-    let cargo = run::cargo();
-    let port = url.rsplit(':').next().unwrap();
-    let commands = commands.join(&format!("\nprintf '\\n%s\\n' '{BETWEEN}'\n"));
-    let script = format!(
-        "set -euo pipefail\nheadroom() {{ cargo run --bin headroom -- \"$@\"; }}\ncargo() {{ \"$CARGO\" \"$@\"; }}\n{commands}\n"
-    );
-    let output = Command::new("bash")
-        .args(["-c", &script.replace(DOCUMENTED, url)])
-        .current_dir(root())
-        .env("CARGO", &*cargo)
-        .env("PORT", port)
-        // What `headroom --database-url` asks.
-        .env("DATABASE_URL", database_url)
-        // Those of a make above this one would be taken for its own.
-        .env_remove("MAKEFLAGS")
-        .env_remove("MAKELEVEL")
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{}: {}\n{printed}\n{said}",
-        block.place,
-        output.status
-    );
-    printed.split(BETWEEN).map(str::to_owned).collect()
+/// What commands meet.
+struct Shell {
+    cargo: TempPath,
+    url: String,
+    /// What `headroom --database-url` asks.
+    database_url: String,
+}
+
+impl Shell {
+    /// Runs a block's commands in one shell, in the repository's root, and compares what a console shows.
+    fn run(&self, block: &Block) -> Result<(), String> {
+        if block.language == "sh" {
+            return self.say(&[block.lines.join("\n")]).map(drop);
+        }
+        let (commands, shown) = conversation(block);
+        let printed = self.say(&commands)?;
+        for ((command, shown), printed) in commands.iter().zip(&shown).zip(&printed) {
+            if !shows(printed, shown) {
+                return Err(format!(
+                    "{command}\nprints\n{printed}\nand not\n{}",
+                    shown.join("\n")
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What each of the commands prints.
+    fn say(&self, commands: &[String]) -> Result<Vec<String>, String> {
+        let commands = commands.join(&format!("\nprintf '\\n%s\\n' '{BETWEEN}'\n"));
+        let script = format!(
+            "set -euo pipefail\nheadroom() {{ \"$CARGO\" run --bin headroom -- \"$@\"; }}\n{commands}\n"
+        );
+        let output = Command::new("bash")
+            .args(["-c", &script.replace(DOCUMENTED, &self.url)])
+            .current_dir(root())
+            .env("CARGO", &*self.cargo)
+            .env("PORT", self.url.rsplit(':').next().unwrap())
+            .env("DATABASE_URL", &self.database_url)
+            // Those of a make above this one would be taken for its own.
+            .env_remove("MAKEFLAGS")
+            .env_remove("MAKELEVEL")
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{}\n{printed}\n{said}", output.status));
+        }
+        Ok(printed.split(BETWEEN).map(str::to_owned).collect())
+    }
 }
 
 /// Commands of a console, and what the page shows of their output.
@@ -159,56 +182,40 @@ fn shows(output: &str, shown: &[&str]) -> bool {
 async fn every_block_of_commands_runs_or_says_why_not() {
     let database = Database::builder().start().await.unwrap();
     let Running { child, url, .. } = run::start(&database.url());
-    // A role to watch: the one with a limit.
-    sqlx::raw_sql("create role watched connection limit 90")
+    // The role that is watched is the one with a limit.
+    sqlx::raw_sql("create role watched login connection limit 90")
         .execute(&mut database.admin().await.unwrap())
         .await
         .unwrap();
-    let (mut ran, mut marked) = (0, 0);
+    let shell = Shell {
+        cargo: run::cargo(),
+        url,
+        database_url: database.admin_url(),
+    };
+    let (mut ran, mut marked, mut wrong) = (0, 0, Vec::new());
     for (page, text) in pages() {
         for block in blocks(&page, &text) {
-            let place = &block.place;
-            let known = ["", "sh", "console", "toml", "yaml", "sql"];
-            assert!(
-                known.contains(&block.language.as_str()),
-                "{place}: what is `{}`?",
-                block.language
-            );
-            if !["sh", "console"].contains(&block.language.as_str()) {
-                assert!(
-                    block.mark.is_none(),
-                    "{place}: a mark on what is no command"
-                );
-                continue;
-            }
-            if let Some(reason) = &block.mark {
-                assert!(!reason.is_empty(), "{place}: a mark without a reason");
-                marked += 1;
-                continue;
-            }
-            ran += 1;
-            if block.language == "sh" {
-                in_a_shell(
-                    &block,
-                    &[block.lines.join("\n")],
-                    &url,
-                    &database.admin_url(),
-                );
-                continue;
-            }
-            let (commands, shown) = conversation(&block);
-            let printed = in_a_shell(&block, &commands, &url, &database.admin_url());
-            assert_eq!(printed.len(), commands.len(), "{place}");
-            for ((command, shown), printed) in commands.iter().zip(&shown).zip(&printed) {
-                assert!(
-                    shows(printed, shown),
-                    "{place}: {command}\n{printed}\n{shown:#?}"
-                );
-            }
+            let commands = ["sh", "console"].contains(&block.language.as_str());
+            let result = match block.mark.as_deref() {
+                Some("") => Err("a mark without a reason".to_owned()),
+                Some(_) if !commands => Err("a mark on what is no command".to_owned()),
+                Some(_) => {
+                    marked += 1;
+                    Ok(())
+                }
+                None if commands => {
+                    ran += 1;
+                    shell.run(&block)
+                }
+                None if ["", "sql", "toml", "yaml"].contains(&block.language.as_str()) => Ok(()),
+                None => Err(format!("is `{}` a language of commands?", block.language)),
+            };
+            wrong.extend(result.err().map(|why| format!("{}: {why}", block.place)));
         }
     }
     assert!(run::end(child, Signal::SIGTERM).await);
     database.shutdown().await.unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     // Both kinds were found, so that neither is overlooked.
     assert!(ran > 0 && marked > 0, "{ran} ran, {marked} are marked");
 }
@@ -297,7 +304,10 @@ fn the_readme_fits_a_page_and_the_architecture_answers_in_five_lines() {
     assert!(lines <= 120, "README.md has {lines} lines");
 
     let text = read("docs/architecture.md");
-    let answers: Vec<&str> = between(&text, "\n### ", "\n#").collect();
+    let sections = text.split("\n### ").skip(1);
+    let answers: Vec<&str> = sections
+        .filter_map(|text| text.split("\n#").next())
+        .collect();
     let questions: Vec<&str> = answers
         .iter()
         .filter_map(|answer| answer.lines().next())
