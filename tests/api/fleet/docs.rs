@@ -17,7 +17,7 @@ use super::run::{self, Running};
 /// Where the text says that the API listens.
 const DOCUMENTED: &str = "http://127.0.0.1:3000";
 /// What begins the reason why a block of commands is not run.
-const MARK: &str = "<!-- not run:";
+const MARK: &str = "<!-- not run";
 /// Stands for what differs from one run to the next.
 const ELLIPSIS: char = '…';
 /// What the shell prints between two commands.
@@ -78,7 +78,7 @@ fn blocks(page: &Path, text: &str) -> Vec<Block> {
                     .collect(),
                 mark: before.strip_prefix(MARK).map(|rest| {
                     let reason = rest.strip_suffix("-->").expect("a mark on one line");
-                    reason.trim().to_owned()
+                    reason.trim_start_matches(':').trim().to_owned()
                 }),
             });
             before = "";
