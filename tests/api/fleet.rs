@@ -3,6 +3,7 @@
 mod binaries;
 mod concurrency;
 mod database;
+mod docs;
 mod gateway;
 mod issuer;
 mod lifecycle;

@@ -2,7 +2,7 @@
 
 mod advise;
 mod bootstraps;
-mod budget;
+pub(crate) mod budget;
 mod deploy;
 mod manifest;
 pub(crate) mod monitor;

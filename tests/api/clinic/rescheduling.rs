@@ -75,7 +75,7 @@ fn the_steps_are_documented_as_they_are() {
         serde_json::from_str(include_str!("../../../shared/openapi.json")).unwrap();
     let says = &document["paths"]["/api/appointments/{id}"]["patch"]["description"];
     let says = says.as_str().unwrap();
-    let readme = include_str!("../../../README.md");
+    let described = include_str!("../../../docs/api.md");
     let names = |steps: &[&str]| {
         let names: Vec<String> = steps.iter().map(|step| format!("`{step}`")).collect();
         names.join(", ")
@@ -89,13 +89,13 @@ fn the_steps_are_documented_as_they_are() {
             }
         }
         row += &format!(" | {} |", names(back));
-        for text in [says, readme] {
+        for text in [says, described] {
             assert!(text.contains(&row), "{row} is not in {text}");
         }
     }
     let table = says.lines().filter(|line| line.starts_with('|'));
-    let missing: Vec<&str> = table.filter(|row| !readme.contains(row)).collect();
-    assert!(missing.is_empty(), "not in README.md: {missing:#?}");
+    let missing: Vec<&str> = table.filter(|row| !described.contains(row)).collect();
+    assert!(missing.is_empty(), "not in docs/api.md: {missing:#?}");
 }
 
 #[tokio::test]

@@ -15,23 +15,27 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
+use tempfile::TempPath;
 use uuid::Uuid;
 
-use crate::support::probe::{PATIENCE, send};
+use crate::{
+    operator::budget::headroom,
+    support::probe::{PATIENCE, send},
+};
 
 /// The program, ready.
-struct Running {
-    child: Child,
+pub(super) struct Running {
+    pub(super) child: Child,
     /// What it printed until then.
     lines: Vec<String>,
     /// Where it answers.
-    url: String,
+    pub(super) url: String,
     /// What it says meanwhile.
     log: tempfile::NamedTempFile,
 }
 
 /// Starts the program and reads what it prints until it is ready.
-fn start(database_url: &str) -> Running {
+pub(super) fn start(database_url: &str) -> Running {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_fleet"))
         .args(["--port", "0"])
@@ -59,7 +63,7 @@ fn start(database_url: &str) -> Running {
 }
 
 /// Sends the signal and waits for the end; whether it was a good one.
-async fn end(mut child: Child, signal: Signal) -> bool {
+pub(super) async fn end(mut child: Child, signal: Signal) -> bool {
     let pid = i32::try_from(child.id()).unwrap();
     kill(Pid::from_raw(pid), signal).unwrap();
     let start = Instant::now();
@@ -72,15 +76,25 @@ async fn end(mut child: Child, signal: Signal) -> bool {
     }
 }
 
-/// Asks for a token with a line of the banner, as a shell in the project's folder would: make's part
-/// is make's, and the program it has built is the one under test.
-fn token(line: &str) -> Result<String, String> {
+/// Stands in for cargo in a shell: `cargo run … --bin headroom -- …` runs the built command, and any other
+/// `cargo run … -- …` the program under test. What make does is make's own.
+pub(super) fn cargo() -> TempPath {
     let cargo = tempfile::NamedTempFile::new().unwrap();
-    let program = env!("CARGO_BIN_EXE_fleet");
-    let script = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\n";
-    fs::write(&cargo, format!("{script}exec '{program}' \"$@\"\n")).unwrap();
+    let (program, headroom) = (env!("CARGO_BIN_EXE_fleet"), headroom());
+    let headroom = headroom.get_program().to_str().unwrap();
+    let script = format!(
+        "#!/bin/sh\nprogram='{program}'\ncase \"$*\" in *'--bin headroom'*) program='{headroom}' ;; esac\n\
+         while [ \"$1\" != -- ]; do shift; done\nshift\nexec \"$program\" \"$@\"\n"
+    );
+    fs::write(&cargo, script).unwrap();
     let cargo = cargo.into_temp_path();
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o700)).unwrap();
+    cargo
+}
+
+/// Asks for a token with a line of the banner, as a shell in the project's folder would.
+fn token(line: &str) -> Result<String, String> {
+    let cargo = cargo();
     let output = Command::new("sh")
         .args(["-c", &format!("{line} && echo \"$TOKEN\"")])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
