@@ -77,7 +77,7 @@ fuzz: toolchain ## Try 10 000 requests and more, as each role, that the API's de
 
 # Built for itself: in one build with the functions, they would get its features.
 budget: toolchain ## Check that what the template deploys stays within what the database grants
-	@$(CARGO) run --quiet -p shared --features headroom --bin headroom -- check $(or $(DATABASE),--max-connections 100)
+	@$(CARGO) run --quiet -p shared --features operator --bin headroom -- check $(or $(DATABASE),--max-connections 100)
 
 contract: toolchain ## Write what the code says about the API to shared/openapi.json
 	@$(CARGO) run --quiet -p fleet --bin contract

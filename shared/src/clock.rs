@@ -2,7 +2,7 @@
 //!
 //! Between two invocations an environment is frozen, and a monotonic clock may stand still with
 //! it; only the wall clock knows how long a session was left alone. Within one invocation
-//! (see [`crate::deadline`]) the monotonic clock is the right one.
+//! (see [`crate::database::deadline`]) the monotonic clock is the right one.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,7 +1,9 @@
 //! What the environment's variables say. The only place that reads them.
 
 mod database;
+pub mod database_url;
 mod error;
+mod lease;
 mod migration;
 mod source;
 
@@ -10,11 +12,12 @@ use std::{env, fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
 use uuid::Uuid;
 
 pub use database::{Database, Guards};
-#[cfg(feature = "headroom")]
+#[cfg(feature = "operator")]
 pub(crate) use database::{LEASE_LONG, RETENTION_MARK, statement_timeout};
 pub use error::ConfigError;
+pub use lease::Terms;
 pub use migration::{Application, Migration};
-#[cfg(feature = "headroom")]
+#[cfg(feature = "operator")]
 pub(crate) use source::{APPLICATION, ROLES};
 pub(crate) use source::{MONITOR, OWNER, application, credentials_timeout, parse};
 pub use source::{Source, Store, Stored};

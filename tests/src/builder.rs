@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::template::{self, Parameters, Route, Template, TemplateError, Unusable, Variable};
+use shared::operator::template::{
+    self, Parameters, Route, Template, TemplateError, Unusable, Variable,
+};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 

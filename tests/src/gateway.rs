@@ -18,7 +18,7 @@ use axum::http::header::ORIGIN;
 use axum::http::{HeaderValue, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use shared::template::{Cors, Protection};
+use shared::operator::template::{Cors, Protection};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 

@@ -3,21 +3,23 @@
 
 use serde::Deserialize;
 use shared::{
-    answer::Response,
-    appointments::{
+    clinic::appointments::{
         self, DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, PATIENT_HISTORY_PAGE,
         PatientHistoryPosition, Status,
     },
-    auth::Action,
     config,
-    error::Error,
-    page::{Cursor, PageLimit},
-    range::DateRange,
-    request::Request,
+    http::{
+        auth::Action,
+        date_range::DateRange,
+        page::{Cursor, PageLimit},
+        problem::Error,
+        request::Request,
+        response::Response,
+    },
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {

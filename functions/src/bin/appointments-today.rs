@@ -3,16 +3,12 @@
 
 use serde::Deserialize;
 use shared::{
-    answer::Response,
-    appointments::{self, TodayPosition},
-    auth::Action,
-    error::Error,
-    page::Cursor,
-    request::Request,
+    clinic::appointments::{self, TodayPosition},
+    http::{auth::Action, page::Cursor, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 #[derive(Deserialize)]

@@ -3,16 +3,18 @@
 
 use serde::Deserialize;
 use shared::{
-    answer::Response,
-    appointments::{self, UPCOMING_PAGE, UpcomingPosition},
-    auth::Action,
-    error::Error,
-    page::{Cursor, PageLimit},
-    request::Request,
+    clinic::appointments::{self, UPCOMING_PAGE, UpcomingPosition},
+    http::{
+        auth::Action,
+        page::{Cursor, PageLimit},
+        problem::Error,
+        request::Request,
+        response::Response,
+    },
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 #[derive(Deserialize)]

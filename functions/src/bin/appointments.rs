@@ -2,15 +2,12 @@
 //! `POST /api/appointments/{id}/cancel`.
 
 use shared::{
-    answer::Response,
-    appointments::{self, Booking, Cancellation, Draft, Edit, Patch, Reason},
-    auth::Action,
-    error::Error,
-    request::Request,
+    clinic::appointments::{self, Booking, Cancellation, Draft, Edit, Patch, Reason},
+    http::{auth::Action, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {

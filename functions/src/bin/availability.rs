@@ -2,17 +2,15 @@
 
 use serde::Deserialize;
 use shared::{
-    answer::Response,
-    auth::Action,
-    availability::{self, SlotPosition},
-    error::Error,
-    page::Cursor,
-    range::DateRange,
-    request::Request,
+    clinic::availability::{self, SlotPosition},
+    http::{
+        auth::Action, date_range::DateRange, page::Cursor, problem::Error, request::Request,
+        response::Response,
+    },
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 #[derive(Deserialize)]

@@ -4,21 +4,19 @@
 use serde_json::Value;
 use shared::{
     config::{self, Metrics},
-    credentials,
-    error::Error,
-    invocation::Invocation,
-    metrics, sessions,
+    database::{credentials, server::activity},
+    http::{invocation::Invocation, problem::Error, telemetry::metrics},
 };
 
 fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve_event(handler)
+    shared::http::lambda::serve_event(handler)
 }
 
 async fn handler(_: Invocation) -> Result<Value, Error> {
     // In this function DATABASE_URL and its like are the monitor's.
     let url = credentials::application().await?;
     let role = config::application_role();
-    let sample = sessions::look_once(&url, role.as_deref()).await?;
+    let sample = activity::look_once(&url, role.as_deref()).await?;
     sample.log();
     if let Some(config) = Metrics::from_env()? {
         metrics::emit_sessions(config, &sample);

@@ -2,11 +2,14 @@
 
 use serde::Deserialize;
 use shared::{
-    answer::Response, auth::Action, dashboard, error::Error, range::DateRange, request::Request,
+    clinic::dashboard,
+    http::{
+        auth::Action, date_range::DateRange, problem::Error, request::Request, response::Response,
+    },
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 #[derive(Deserialize)]

@@ -3,15 +3,12 @@
 //! `DELETE /api/doctors/{id}/time-off/{timeOffId}`.
 
 use shared::{
-    answer::Response,
-    auth::Action,
-    doctors::{self, Addition, NewWeek, Removal, Replacement, TimeOffDraft},
-    error::Error,
-    request::Request,
+    clinic::doctors::{self, Addition, NewWeek, Removal, Replacement, TimeOffDraft},
+    http::{auth::Action, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {

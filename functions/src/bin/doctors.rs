@@ -3,17 +3,21 @@
 
 use serde::Deserialize;
 use shared::{
-    answer::Response,
-    auth::Action,
-    doctors::{self, DOCTORS_PAGE, DoctorFilter, DoctorPosition},
-    error::Error,
-    me,
-    page::{Cursor, PageLimit},
-    request::{self, Request},
+    clinic::{
+        doctors::{self, DOCTORS_PAGE, DoctorFilter, DoctorPosition},
+        me,
+    },
+    http::{
+        auth::Action,
+        page::{Cursor, PageLimit},
+        problem::Error,
+        request::{self, Request},
+        response::Response,
+    },
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 #[derive(Deserialize)]

@@ -3,15 +3,12 @@
 
 use serde::Deserialize;
 use shared::{
-    answer::Response,
-    auth::Action,
-    error::Error,
-    health::{self, DatabaseHealth, Deep, Health},
-    request::Request,
+    database::server::health::{self, DatabaseHealth, Deep, Health},
+    http::{auth::Action, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 #[derive(Deserialize)]

@@ -2,10 +2,13 @@
 //! payload; answers with the schema's version.
 
 use serde_json::{Value, json};
-use shared::{credentials, error::Error, invocation::Invocation, migrations, roles};
+use shared::{
+    database::{credentials, migrations, roles},
+    http::{invocation::Invocation, problem::Error},
+};
 
 fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve_event(handler)
+    shared::http::lambda::serve_event(handler)
 }
 
 async fn handler(_: Invocation) -> Result<Value, Error> {

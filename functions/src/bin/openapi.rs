@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use shared::{
-    answer::{Document, Response},
-    error::Error,
+use shared::http::{
+    problem::Error,
     request::Request,
+    response::{Document, Response},
 };
 
 /// As `make contract` wrote it.
@@ -13,7 +13,7 @@ static DOCUMENT: LazyLock<Document> =
     LazyLock::new(|| Document::new(include_str!("../../../shared/openapi.json")));
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {

@@ -3,18 +3,20 @@
 
 use serde::Deserialize;
 use shared::{
-    answer::Response,
-    auth::Action,
-    error::Error,
-    page::{Cursor, PageLimit},
-    patients::{
+    clinic::patients::{
         self, Correction, Draft, PATIENTS_PAGE, Patch, PatientPosition, Registration, SearchTerm,
     },
-    request::Request,
+    http::{
+        auth::Action,
+        page::{Cursor, PageLimit},
+        problem::Error,
+        request::Request,
+        response::Response,
+    },
 };
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {

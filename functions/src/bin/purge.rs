@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::{error::Error, idempotency::Purge, invocation::Invocation};
+use shared::http::{idempotency::Purge, invocation::Invocation, problem::Error};
 
 fn main() -> Result<(), lambda_runtime::Error> {
-    shared::lambda::serve_event(handler)
+    shared::http::lambda::serve_event(handler)
 }
 
 /// As much time as one more batch may take: a slot of the pool, the statement, and its second run.

@@ -4,8 +4,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use super::{ConfigError, MAX_SECONDS, concurrency, milliseconds, number, seconds};
 use crate::{
-    database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT},
-    lease::Terms,
+    config::Terms,
+    config::database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT},
 };
 
 /// The default of `DATABASE_STATEMENT_TIMEOUT`. Two statements (one retry) fit beside Prisma's

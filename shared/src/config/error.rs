@@ -1,6 +1,6 @@
 //! Why a configuration cannot be used.
 
-use crate::database_url::UrlError;
+use crate::config::database_url::UrlError;
 
 /// Why the configuration cannot be used. Names the variable, never a secret.
 #[derive(Debug, thiserror::Error)]

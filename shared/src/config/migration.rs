@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::{ConfigError, Database, Guards, number};
-use crate::database_url::DatabaseUrl;
+use crate::config::database_url::DatabaseUrl;
 
 /// The most sessions that PostgreSQL can be told to allow (its `MAX_BACKENDS`).
 const MAX_BACKENDS: u32 = 262_143;

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{ConfigError, seconds, switched, variable};
-use crate::database_url::{DatabaseUrl, UrlError};
+use crate::config::database_url::{DatabaseUrl, UrlError};
 
 /// The variables of one role.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Variables {
 }
 
 /// All roles: whoever has a variable of one of them leads to a database.
-#[cfg(feature = "headroom")]
+#[cfg(feature = "operator")]
 pub(crate) const ROLES: [Variables; 3] = [APPLICATION, OWNER, MONITOR];
 
 /// The role that the functions log in as.

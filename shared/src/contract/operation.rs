@@ -12,12 +12,14 @@ use super::{
     schemas::{SchemaOf, Schemas},
 };
 use crate::{
-    auth::{Action, Reach, Role, reach},
-    idempotency::MAX_KEY,
-    page::Cursor,
-    patients::SHORTEST,
-    range::YEARS,
-    request::MAX_SEARCH_TEXT,
+    clinic::patients::SHORTEST,
+    http::{
+        auth::{Action, Reach, Role, reach},
+        date_range::YEARS,
+        idempotency::MAX_KEY,
+        page::Cursor,
+        request::MAX_SEARCH_TEXT,
+    },
 };
 
 /// What may go wrong wherever the database is asked.

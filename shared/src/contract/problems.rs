@@ -7,9 +7,11 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use crate::{
-    appointments::Status,
-    error::{Error, PROBLEM_TYPE_PREFIX},
-    refusal::Refusal,
+    clinic::appointments::Status,
+    http::{
+        problem::{Error, PROBLEM_TYPE_PREFIX},
+        refusal::Refusal,
+    },
 };
 
 /// A kind of problem.

@@ -4,21 +4,27 @@ use schemars::JsonSchema;
 
 use super::operation::Operation;
 use crate::{
-    appointments::{
-        Appointment, AppointmentDetail, DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, Draft,
-        HISTORY_DAYS, PATIENT_HISTORY_PAGE, Patch, PatientAppointment, PatientHistoryPosition,
-        Reason, Status, TODAY_PAGE, TodayPosition, UPCOMING_PAGE, UpcomingPosition, state_machine,
+    clinic::{
+        appointments::{
+            Appointment, AppointmentDetail, DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, Draft,
+            HISTORY_DAYS, PATIENT_HISTORY_PAGE, Patch, PatientAppointment, PatientHistoryPosition,
+            Reason, Status, TODAY_PAGE, TodayPosition, UPCOMING_PAGE, UpcomingPosition,
+            state_machine,
+        },
+        availability::{AVAILABILITY_DAYS, AVAILABILITY_PAGE, Slot, SlotPosition},
+        dashboard::{DASHBOARD_DAYS, Dashboard},
+        doctors::{
+            Added, Changed, DOCTORS_PAGE, Doctor, DoctorDetail, DoctorPosition, NewWeek,
+            TimeOffDraft,
+        },
+        me::Me,
+        patients::{self, FoundPatient, PATIENTS_PAGE, Patient, PatientPosition},
     },
-    auth::Action,
-    availability::{AVAILABILITY_DAYS, AVAILABILITY_PAGE, Slot, SlotPosition},
-    dashboard::{DASHBOARD_DAYS, Dashboard},
-    doctors::{
-        Added, Changed, DOCTORS_PAGE, Doctor, DoctorDetail, DoctorPosition, NewWeek, TimeOffDraft,
+    database::server::health::{Deep, Health},
+    http::{
+        auth::Action,
+        page::{Page, PageLimit},
     },
-    health::{Deep, Health},
-    me::Me,
-    page::{Page, PageLimit},
-    patients::{self, FoundPatient, PATIENTS_PAGE, Patient, PatientPosition},
 };
 
 /// What stands in the way of a time.

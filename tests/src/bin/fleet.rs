@@ -16,7 +16,7 @@ use fleet::{
     sample::{self, FIRST_DOCTOR, Size, Summary},
 };
 use serde_json::Value;
-use shared::{clock, database_url::DatabaseUrl, pool};
+use shared::{clock, config::database_url::DatabaseUrl, database::pool};
 use sqlx::PgConnection;
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Parser;
 use fleet::database::Database;
-use shared::{database_url::DatabaseUrl, pool};
+use shared::{config::database_url::DatabaseUrl, database::pool};
 use sqlx::migrate::Migrator;
 
 /// Checks every query of the crate `shared` against a throwaway database with all migrations. Run at

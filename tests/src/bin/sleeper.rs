@@ -1,10 +1,10 @@
 //! A function for the tests of time limits: it has the database sleep for `seconds`.
 
 use serde::Deserialize;
-use shared::{answer::Response, error::Error, request::Request};
+use shared::http::{problem::Error, request::Request, response::Response};
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(handler)
+    shared::http::lambda::serve(handler)
 }
 
 #[derive(Deserialize)]

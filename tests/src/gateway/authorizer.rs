@@ -7,7 +7,7 @@ use axum::http::header::AUTHORIZATION;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
 use serde_json::{Map, Value, json};
-use shared::template::Protection;
+use shared::operator::template::Protection;
 
 use super::answers::{Answer, forbidden, unauthorized};
 use super::event::joined;

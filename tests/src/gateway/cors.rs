@@ -9,7 +9,7 @@ use axum::http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use shared::template::Cors;
+use shared::operator::template::Cors;
 
 /// The answer to a preflight; none where the request is not one. A page that is not let in gets
 /// the answer without headers.

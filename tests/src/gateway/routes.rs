@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
-use shared::template::Route;
+use shared::operator::template::Route;
 
 /// The routes of an API, each with what it leads to.
 pub(crate) struct Routes<T> {
@@ -146,7 +146,7 @@ pub(crate) fn decode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::template::Route;
+    use shared::operator::template::Route;
 
     use super::Routes;
 

@@ -17,7 +17,7 @@ use super::load::{self, Question, Tally, UNTYPED};
 use crate::database::{self, APPLICATION, ConnectionLog, Database};
 use crate::sample::{self, FIRST_DOCTOR, Size};
 use crate::{Binaries, Dispatch, Fleet, InvokeError, StartError};
-use shared::{clock, database_url::DatabaseUrl, pool};
+use shared::{clock, config::database_url::DatabaseUrl, database::pool};
 
 /// The function that is measured: its answer is the largest.
 const FUNCTION: &str = "appointments-upcoming";

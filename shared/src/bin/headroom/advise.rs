@@ -6,15 +6,17 @@ use std::{error::Error, fs, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use shared::{
-    advice::{self, Deployed, Observed, Question, Skipped, cloudwatch},
-    budget::{
-        ceiling::OTHER_CLIENTS,
-        demand::{self, Demand, Url},
-        finding::Finding,
-        settings,
+    config::database_url::DatabaseUrl,
+    operator::{
+        advice::{self, Deployed, Observed, Question, Skipped, cloudwatch},
+        budget::{
+            ceiling::OTHER_CLIENTS,
+            demand::{self, Demand, Url},
+            finding::Finding,
+            settings,
+        },
+        template::Function,
     },
-    database_url::DatabaseUrl,
-    template::Function,
 };
 
 use crate::{

@@ -6,15 +6,15 @@ use std::{error::Error, num::NonZeroU32};
 
 use clap::{Args, ValueEnum};
 use shared::{
-    budget::{
+    config::database_url::DatabaseUrl,
+    database::server::limits::{self, ServerLimits},
+    operator::budget::{
         account,
         ceiling::{OTHER_CLIENTS, SUPERUSER_RESERVED, Slots},
         check::{Question, check},
         demand::Url,
         provider,
     },
-    database_url::DatabaseUrl,
-    server_limits::{self, ServerLimits},
 };
 
 use crate::{
@@ -238,7 +238,7 @@ fn live(text: &str, role: Option<&str>) -> Result<Database, Box<dyn Error>> {
                        pgbouncer=true for the functions";
         return Err(message.into());
     }
-    let limits = runtime.block_on(server_limits::read(&url, role))?;
+    let limits = runtime.block_on(limits::read(&url, role))?;
     Ok(Database {
         max_connections: limits.max_connections,
         source: format!("{}:{}", url.host, url.port),

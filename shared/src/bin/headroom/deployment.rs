@@ -3,7 +3,7 @@
 use std::{error::Error, path::PathBuf};
 
 use clap::Args;
-use shared::template::{self, Parameters, Template};
+use shared::operator::template::{self, Parameters, Template};
 
 use crate::samconfig;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use shared::budget::finding::Verdict;
+use shared::operator::budget::finding::Verdict;
 
 /// What `main` prints, and what it ends with.
 pub(crate) struct Answer {

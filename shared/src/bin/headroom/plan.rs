@@ -6,7 +6,7 @@ use std::{error::Error, fs, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use serde::Serialize;
-use shared::{
+use shared::operator::{
     budget::plan::{Forecast, Plan, PlanError, SAFETY, Share, plan},
     template::{self, Function, Parameters},
 };

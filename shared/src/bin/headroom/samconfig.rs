@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use shared::template::Parameters;
+use shared::operator::template::Parameters;
 use toml::{Table, Value};
 
 /// Why the file says nothing.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use shared::{credentials, database_url::DatabaseUrl};
+use shared::{config::database_url::DatabaseUrl, database::credentials};
 use tokio::runtime::{Builder, Runtime};
 
 /// For the little that is asked.

@@ -15,8 +15,8 @@ use std::{
 
 use clap::Args;
 use shared::{
-    database_url::DatabaseUrl,
-    sessions::{self, Sample},
+    config::database_url::DatabaseUrl,
+    database::server::activity::{self, Sample},
 };
 use tokio::{
     select,
@@ -213,7 +213,7 @@ async fn keep_looking(
 }
 
 async fn look(url: &DatabaseUrl, arguments: &Arguments) -> Result<Sample, String> {
-    let sample = sessions::look_once(url, arguments.role.as_deref()).await;
+    let sample = activity::look_once(url, arguments.role.as_deref()).await;
     sample.map_err(|error| {
         error
             .explanation()

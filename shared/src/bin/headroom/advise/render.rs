@@ -1,7 +1,7 @@
 //! The advice, for people, programs and pull requests.
 
 use serde::Serialize;
-use shared::advice::{Action, Advice, Recommendation};
+use shared::operator::advice::{Action, Advice, Recommendation};
 
 use crate::format::{BAD, Format, GOOD, OPEN, styled, table};
 

@@ -1,7 +1,7 @@
 //! The report of a check, for people, programs and pull requests.
 
 use anstyle::Style;
-use shared::budget::{
+use shared::operator::budget::{
     check::Report,
     finding::{Finding, Severity, Verdict},
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shared::{
+use shared::operator::{
     budget::plan::{Plan, Share},
     template::{Function, Variable},
 };

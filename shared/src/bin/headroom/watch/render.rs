@@ -1,6 +1,6 @@
 //! One look, for people and programs.
 
-use shared::sessions::{Group, Sample, Wait};
+use shared::database::server::activity::{Group, Sample, Wait};
 
 use crate::format::{BAD, Format, GOOD, OPEN, styled, table};
 

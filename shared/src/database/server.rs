@@ -1,0 +1,6 @@
+//! A look at the whole server: its health, who holds its sessions, and what it grants.
+
+pub mod activity;
+pub mod health;
+#[cfg(feature = "operator")]
+pub mod limits;

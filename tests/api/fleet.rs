@@ -1,0 +1,11 @@
+//! The local Lambda itself.
+
+mod binaries;
+mod concurrency;
+mod database;
+mod gateway;
+mod issuer;
+mod lifecycle;
+mod proxy;
+mod run;
+mod sample;

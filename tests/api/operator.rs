@@ -1,0 +1,9 @@
+//! What an operator runs: the budget, the deployment, the monitor.
+
+mod advise;
+mod bootstraps;
+mod budget;
+mod deploy;
+mod manifest;
+pub(crate) mod monitor;
+mod watch;
