@@ -22,7 +22,7 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test check queries contract fuzz budget measure build deploy verify toolchain
+.PHONY: help run token test check audit queries contract fuzz budget measure build deploy verify toolchain
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,26 @@ $(TARGET)/tools/%/installed:
 	  echo "python3 with venv is needed: sudo apt-get install python3-venv" >&2; exit 1; }
 	'$(@D)/bin/pip' install --quiet $(PACKAGES)
 	@touch '$@'
+
+TYPOS := $(TARGET)/tools/typos-1.52.0
+ZIZMOR := $(TARGET)/tools/zizmor-1.32.0
+MACHETE := $(TARGET)/tools/cargo-machete-0.9.2
+DENY := $(TARGET)/tools/cargo-deny-0.20.2
+$(TYPOS)/installed: PACKAGES := typos==1.52.0
+$(ZIZMOR)/installed: PACKAGES := zizmor==1.32.0
+$(MACHETE)/installed: CRATE := cargo-machete@0.9.2
+$(DENY)/installed: CRATE := cargo-deny@0.20.2
+
+$(MACHETE)/installed $(DENY)/installed: | toolchain
+	env -u CARGO_TARGET_DIR $(CARGO) install --quiet --locked --debug --root '$(@D)' $(CRATE)
+	@touch '$@'
+
+audit: $(TYPOS)/installed $(ZIZMOR)/installed $(MACHETE)/installed $(DENY)/installed ## Check spelling, workflows, unused dependencies, licences and advisories
+	'$(TYPOS)/bin/typos'
+	'$(ZIZMOR)/bin/zizmor' --offline --quiet --persona pedantic .github
+	'$(MACHETE)/bin/cargo-machete' functions shared tests
+	'$(DENY)/bin/cargo-deny' --locked check bans licenses sources
+	'$(DENY)/bin/cargo-deny' --locked check advisories
 
 # All functions in one build, whose dependencies are compiled once; sam build finds nothing left to compile. The package
 # alone: in one build with the tools, the functions would get their features.

@@ -1,9 +1,9 @@
 //! The description of the API: OpenAPI 3.1, of which `shared/openapi.json` is the copy that is read
 //! without a compiler. `make contract` writes it.
 //!
-//! - [`routes`]: the one table, a row a route
-//! - [`operation`]: what a row may say
-//! - [`problems`]: every refusal there is
+//! - `routes`: the one table, a row a route
+//! - `operation`: what a row may say
+//! - `problems`: every refusal there is
 //!
 //! Types say themselves what they accept and show, by the attributes that serde follows; bounds are the
 //! constants of the code. No function is built with any of this.

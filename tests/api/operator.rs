@@ -6,4 +6,5 @@ pub(crate) mod budget;
 mod deploy;
 mod manifest;
 pub(crate) mod monitor;
+mod repository;
 mod watch;

@@ -26,7 +26,7 @@ const BELOW_SOCKET_TIMEOUT: Duration = Duration::from_secs(1);
 /// How to reach the database, and how long everything may take.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// Where the database is, and who logs in; see [`Source`].
+    /// Where the database is, and who logs in; see [`crate::config::Source`].
     pub url: DatabaseUrl,
     /// `DATABASE_CONNECTION_LIMIT`: the most sessions one environment may open, 1 to 5000. The
     /// template always sets it, so that a budget can be computed from the template alone.

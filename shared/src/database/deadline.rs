@@ -17,6 +17,17 @@ pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(29);
 pub(crate) const STATEMENT_GRACE: Duration = Duration::from_secs(1);
 
 /// When the work of one invocation must be over: the invocation's own deadline less 500 ms.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use shared::database::deadline::Deadline;
+///
+/// let deadline = Deadline::of_invocation(SystemTime::now() + Duration::from_secs(10));
+/// assert!(deadline.leaves(Duration::from_secs(5)));
+/// // The last half second is for the answer.
+/// assert!(!deadline.leaves(Duration::from_secs(10)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
 

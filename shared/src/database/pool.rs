@@ -108,6 +108,23 @@ impl LazyPool {
 }
 
 /// At most `connection_limit` sessions.
+///
+/// A function never holds the pool. It asks the request for a reader, which takes a session for each
+/// statement and gives it back:
+///
+/// ```no_run
+/// use shared::http::{lambda, problem::Error, request::Request, response::Response};
+///
+/// async fn count(request: Request) -> Result<Response, Error> {
+///     let reader = request.reader().await?;
+///     let doctors: i64 = sqlx::query_scalar("select count(*) from doctors")
+///         .fetch_one(reader)
+///         .await?;
+///     request.one(&doctors)
+/// }
+///
+/// lambda::serve(count).expect("Lambda's runtime API");
+/// ```
 #[derive(Debug)]
 pub struct Pool {
     permits: managed::Pool<Permits>,

@@ -23,6 +23,38 @@ use crate::database::{
 /// It is a value and not a closure, because it may have to be made twice: if the session is lost
 /// before the commit, or another transaction won a race. So it takes nothing with it that a first
 /// attempt would use up.
+///
+/// ```no_run
+/// use shared::{
+///     database::transaction::{Change, Transaction},
+///     http::{problem::Error, request::Request},
+/// };
+/// use sqlx::types::Uuid;
+///
+/// struct Rename<'a> {
+///     doctor: Uuid,
+///     name: &'a str,
+/// }
+///
+/// impl Change for Rename<'_> {
+///     /// Whether the doctor exists.
+///     type Outcome = bool;
+///
+///     async fn make(&self, db: &mut Transaction) -> Result<bool, Error> {
+///         let renamed = sqlx::query("update doctors set full_name = $2 where id = $1")
+///             .bind(self.doctor)
+///             .bind(self.name)
+///             .execute(db)
+///             .await?;
+///         Ok(renamed.rows_affected() == 1)
+///     }
+/// }
+///
+/// async fn rename(request: &Request, doctor: Uuid) -> Result<bool, Error> {
+///     let name = "Ada Adams";
+///     request.write(&Rename { doctor, name }).await
+/// }
+/// ```
 pub trait Change: Sync {
     /// What is known once it is made.
     type Outcome: Send;

@@ -135,6 +135,28 @@ impl<P> schemars::JsonSchema for Cursor<P> {
 }
 
 /// One page of a list.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use shared::http::page::{Cursor, Page, PageLimit, Position};
+///
+/// #[derive(Debug, PartialEq, Deserialize, Serialize)]
+/// struct Name(String);
+///
+/// impl Position for Name {
+///     const LIST: &'static str = "doctors";
+/// }
+///
+/// // What the client sent as `limit=2`.
+/// let limit: PageLimit<200> = serde_json::from_str("\"2\"")?;
+/// // The query reads one row more than the page shows.
+/// assert_eq!(limit.rows(), 3);
+/// let rows = ["Adams", "Baker", "Clark"].map(str::to_owned).to_vec();
+/// let page = Page::new(rows, limit, |name| Name(name.clone()));
+/// assert_eq!(page.data, ["Adams", "Baker"]);
+/// assert_eq!(page.page.next_cursor, Some(Cursor(Name("Baker".to_owned()))));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(
     feature = "contract",

@@ -69,7 +69,7 @@ struct Memory {
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections>,
 /// read 2026-11-24).
 ///
-/// [`percent_of_memory`] is therefore an assumption, and a cautious one: a number that is too small
+/// `percent_of_memory` is therefore an assumption, and a cautious one: a number that is too small
 /// costs a few sessions, one that is too large costs the promise.
 pub fn rds(class: &str) -> Option<u32> {
     let (family, size) = class.strip_prefix("db.")?.split_once('.')?;
