@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub use database::{Database, Guards};
 #[cfg(feature = "operator")]
-pub(crate) use database::{LEASE_LONG, RETENTION_MARK, statement_timeout};
+pub(crate) use database::{LEASE_LONG, RETAINED_PERCENT, statement_timeout};
 pub use error::ConfigError;
 pub use lease::LeasePolicy;
 pub use migration::{Application, Migration};

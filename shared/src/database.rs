@@ -1,6 +1,6 @@
 //! One capped pool, its sessions, and what the server says.
 
-pub mod backoff;
+mod backoff;
 pub mod credentials;
 pub mod deadline;
 pub mod error;
@@ -12,5 +12,5 @@ pub mod reader;
 pub mod roles;
 pub mod server;
 mod session;
-pub mod session_name;
+mod session_name;
 pub mod transaction;

@@ -4,7 +4,7 @@
 //! (Prisma's own reading is prisma-engines, `quaint/src/connector/postgres/url.rs`). Where Prisma
 //! drops something in silence, this module says it: a misspelt name is an error that names the
 //! nearest known one, any other unknown name is one [`Warning`], and a value that cannot mean
-//! anything is an error that names the parameter, the value and what is accepted. DESIGN.md lists
+//! anything is an error that names the parameter, the value and what is accepted. docs/design/database-url.md lists
 //! what Prisma tolerates and this refuses.
 
 mod error;

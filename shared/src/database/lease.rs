@@ -1,5 +1,4 @@
-//! Retained or transient: how long a session may sit idle before the server itself ends it. Pure, but
-//! for the clock.
+//! Retained or transient: how long a session may sit idle before the server itself ends it. Pure.
 //!
 //! Every session begins *transient*, on the short lease, which the server enforces whatever becomes
 //! of its client. Right after connecting, one statement counts the role's retained sessions and
@@ -7,8 +6,6 @@
 //! idle environments never hold the slots above the mark for longer than a moment.
 
 use std::time::{Duration, SystemTime};
-
-use crate::clock;
 
 /// What a session was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,26 +36,29 @@ pub struct LastUse {
     used_at: Option<SystemTime>,
 }
 
-/// What an environment's rhythm says about one invocation.
-#[derive(Clone, Copy, Debug)]
+/// What an environment's last use says about its next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReuseHint {
-    /// How long the environment had been left alone; none when it is used for the first time.
+    /// How long ago the environment was used; none if this is its first use.
     pub gap: Option<Duration>,
     /// Used a moment ago, it will probably be used again in a moment.
     pub hot: bool,
 }
 
 impl LastUse {
-    /// An invocation begins. `hot` is the longest gap that counts as short.
-    pub fn begin(&self, hot: Duration) -> ReuseHint {
-        let gap = self.used_at.map(clock::since);
-        let hot = gap.is_some_and(|gap| gap < hot);
+    /// An invocation begins at `now`. It is hot if the last one ended less than `reuse_within` ago. A
+    /// clock that was set back since says nothing, and counts as no time.
+    pub fn begin(&self, now: SystemTime, reuse_within: Duration) -> ReuseHint {
+        let gap = self
+            .used_at
+            .map(|then| now.duration_since(then).unwrap_or_default());
+        let hot = gap.is_some_and(|gap| gap < reuse_within);
         ReuseHint { gap, hot }
     }
 
-    /// It is over.
-    pub fn end(&mut self) {
-        self.used_at = Some(clock::now());
+    /// An invocation ended at `now`.
+    pub fn end(&mut self, now: SystemTime) {
+        self.used_at = Some(now);
     }
 }
 
@@ -72,5 +72,22 @@ mod tests {
         assert!(lease.still_holds(Duration::from_millis(199)));
         assert!(!lease.still_holds(Duration::from_millis(200)));
         assert!(Lease::None.still_holds(Duration::MAX));
+    }
+
+    #[test]
+    fn an_environment_is_hot_within_a_moment_of_its_last_use() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let moment = Duration::from_millis(250);
+        let mut last_use = LastUse::default();
+        let first = last_use.begin(start, moment);
+        assert_eq!((first.gap, first.hot), (None, false));
+        last_use.end(start);
+        let after = |ms| last_use.begin(start + Duration::from_millis(ms), moment);
+        assert!(after(249).hot);
+        assert!(!after(250).hot);
+        assert_eq!(after(250).gap, Some(moment));
+        // The clock was set back.
+        let back = last_use.begin(start - moment, moment);
+        assert_eq!((back.gap, back.hot), (Some(Duration::ZERO), true));
     }
 }

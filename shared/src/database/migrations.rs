@@ -6,15 +6,11 @@ use sqlx::{
     AssertSqlSafe, PgConnection,
     migrate::{MigrateError, Migration, Migrator},
 };
-use tokio::time::{Instant, sleep};
 
 use crate::{
     config::database_url::DatabaseUrl,
     database::error::DatabaseError,
-    database::{
-        backoff::{Refused, backoff},
-        pool,
-    },
+    database::{backoff::Backoff, pool},
 };
 
 /// Every migration under `shared/migrations`.
@@ -55,7 +51,7 @@ pub async fn run(url: &DatabaseUrl) -> Result<i64, DatabaseError> {
 /// behind this one: who waits for that does so inside a statement, and an index that is built
 /// concurrently would wait for that statement's end in turn.
 async fn take_turn(connection: &mut PgConnection) -> Result<(), DatabaseError> {
-    let mut refusals = 0;
+    let mut backoff = Backoff::begin();
     loop {
         let mine: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
             .bind(TURN)
@@ -64,26 +60,23 @@ async fn take_turn(connection: &mut PgConnection) -> Result<(), DatabaseError> {
         if mine {
             return Ok(());
         }
-        sleep(backoff(Refused::times(refusals), LONGEST_PAUSE)).await;
-        refusals += 1;
+        backoff.wait(Duration::ZERO, LONGEST_PAUSE).await;
     }
 }
 
 /// Applies one migration unless that was done, once more where a lock was not to be had.
 async fn apply(connection: &mut PgConnection, migration: &Migration) -> Result<(), DatabaseError> {
-    let start = Instant::now();
-    let mut refusals = 0;
+    let mut backoff = Backoff::begin();
     loop {
         clear_the_way(connection, migration).await?;
         match MIGRATOR.run_to(migration.version, &mut *connection).await {
             Ok(()) => return Ok(()),
-            Err(error) if is_locked_out(&error) && start.elapsed() < PATIENCE => {
+            Err(error) if is_locked_out(&error) && backoff.waited() < PATIENCE => {
                 tracing::info!(
                     migration = migration.version,
                     "a lock was not to be had; trying again"
                 );
-                sleep(backoff(Refused::times(refusals), LONGEST_PAUSE)).await;
-                refusals += 1;
+                backoff.wait(Duration::ZERO, LONGEST_PAUSE).await;
             }
             Err(error) => return Err(DatabaseError::Unexpected(error.into())),
         }

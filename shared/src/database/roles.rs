@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tokio::time::{Instant, sleep};
 
 use crate::{
     config::{Migration, database_url::DatabaseUrl},
     database::error::DatabaseError,
     database::{
-        backoff::{Refused, backoff},
+        backoff::Backoff,
         pool::{connect_for_maintenance, quote_identifier},
     },
 };
@@ -41,19 +40,18 @@ pub async fn set_up(config: &Migration) -> Result<(), DatabaseError> {
         return Ok(());
     }
     let mut connection = connect_for_maintenance(&config.owner).await?;
-    let mut attempt = 1;
+    let mut backoff = Backoff::begin();
     loop {
         match try_to_set_up(&mut connection, config).await {
-            Err(Failure::Overtaken(_)) if attempt < ATTEMPTS => {
-                sleep(backoff(Refused::times(attempt), Duration::MAX)).await;
-                attempt += 1;
+            Err(Failure::Overtaken(_)) if backoff.refusals() + 1 < ATTEMPTS => {
+                backoff.wait(Duration::ZERO, Duration::MAX).await;
             }
             Err(Failure::Overtaken(error)) => return Err(error.into()),
             Err(Failure::Other(error)) => return Err(error),
             Ok(()) => break,
         }
     }
-    // The roles are set up whether or not the server hears the goodbye.
+    // The roles are set up whether or not the server gets the Terminate message.
     let _ = connection.close().await;
     Ok(())
 }
@@ -182,19 +180,17 @@ async fn can_log_in(owner: &DatabaseUrl, role: &DatabaseUrl) -> bool {
         password: SecretString::from(role.password.expose_secret()),
         ..owner.clone()
     };
-    let start = Instant::now();
-    let mut refusals = 0;
+    let mut backoff = Backoff::begin();
     loop {
         match connect_for_maintenance(&url).await {
             Ok(connection) => {
-                // What was to be learned is known, whether or not the server hears the goodbye.
+                // What was to be learned is known, whether or not the server gets the Terminate message.
                 let _ = connection.close().await;
                 return true;
             }
             // A full role says nothing about the password: the server may count before it asks.
-            Err(error) if error.passes_with_time() && start.elapsed() < LOGIN_PATIENCE => {
-                sleep(backoff(Refused::times(refusals), Duration::MAX)).await;
-                refusals += 1;
+            Err(error) if error.passes_with_time() && backoff.waited() < LOGIN_PATIENCE => {
+                backoff.wait(Duration::ZERO, Duration::MAX).await;
             }
             Err(_) => return false,
         }

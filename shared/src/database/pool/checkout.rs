@@ -12,11 +12,14 @@ use super::{
     decide::{self, Again, Done, Idle, Return, Reuse},
     permits::{Permit, Permits},
 };
-use crate::database::{
-    deadline::Deadline,
-    error::DatabaseError,
-    lease::{Lease, ReuseHint},
-    session::Session,
+use crate::{
+    clock,
+    database::{
+        deadline::Deadline,
+        error::DatabaseError,
+        lease::{Lease, ReuseHint},
+        session::Session,
+    },
 };
 
 /// How long a transaction that lost a race waits before it is run again, in milliseconds: the
@@ -119,7 +122,7 @@ impl<'p> Checkout<'p> {
         deadline: Deadline,
         usage: &'p Usage,
     ) -> Result<Self, DatabaseError> {
-        let hint = pool.last_use().begin(pool.reuse_within);
+        let hint = pool.last_use().begin(clock::now(), pool.reuse_within);
         let until = deadline.within(pool.pool_timeout);
         let permit = usage.acquiring(permit(&pool.permits, until)).await?;
         Ok(Self {
@@ -230,7 +233,7 @@ impl<'p> Checkout<'p> {
     /// Puts a session whose work is done back into its permit, for the next invocation, or closes it:
     /// its slot at the server is free then before the answer is on its way.
     async fn give_back(&mut self, mut session: Session) {
-        self.pool.last_use().end();
+        self.pool.last_use().end(clock::now());
         let known = Done {
             lease: session.lease(),
             held: session.held(),

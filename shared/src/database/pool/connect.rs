@@ -13,7 +13,7 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, postgres::PgConnectOptions};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     decide::{self, RefusedLogin},
@@ -26,7 +26,7 @@ use crate::{
     config::{self, ConfigError, Function, LeasePolicy},
     database::error::{DatabaseError, Phase},
     database::{
-        backoff::{Refused, backoff},
+        backoff::Backoff,
         credentials::{Credentials, Login},
         deadline::StatementTimeout,
         lease::Lease,
@@ -54,7 +54,7 @@ pub(super) struct Connector {
 
 /// What the statement that grants leases is made of.
 struct Leases {
-    terms: LeasePolicy,
+    policy: LeasePolicy,
     names: SessionNames,
     /// When this environment last counted as many retained sessions as the mark allows.
     mark_reached_at: Mutex<Option<SystemTime>>,
@@ -64,11 +64,11 @@ struct Leases {
 
 impl Leases {
     /// Whether counting would hardly do more than cost the server a statement: the mark was reached less
-    /// than a slice ago, which is also how long a hot environment's transient session waits for the next
+    /// than a moment ago, which is also how long a hot environment's transient session waits for the next
     /// count. Not to count is always safe, because the session stays transient.
     fn mark_was_just_reached(&self) -> bool {
         let reached_at = *self.mark_reached_at();
-        reached_at.is_some_and(|then| clock::since(then) < self.terms.slice)
+        reached_at.is_some_and(|then| clock::since(then) < self.policy.recount_after)
     }
 
     fn mark_reached_at(&self) -> MutexGuard<'_, Option<SystemTime>> {
@@ -131,7 +131,7 @@ impl Connector {
             let lease = config.lease.short.as_millis().to_string();
             settings.push(("idle_session_timeout", lease));
             let leases = Leases {
-                terms: config.lease,
+                policy: config.lease,
                 names,
                 mark_reached_at: Mutex::default(),
                 warned: Once::new(),
@@ -165,8 +165,7 @@ impl Connector {
         gap: Option<Duration>,
         usage: &Usage,
     ) -> Result<Session, DatabaseError> {
-        let start = Instant::now();
-        let mut refusals = 0;
+        let mut backoff = Backoff::begin();
         let mut said = None;
         loop {
             let login = self.credentials.login(until).await?;
@@ -174,13 +173,10 @@ impl Connector {
             let asked = Instant::now();
             let error = match self.attempt(&login, until, gap).await {
                 Ok(session) => {
-                    if refusals > 0 {
-                        let waited_ms = start.elapsed().as_millis();
-                        tracing::info!(
-                            attempts = refusals + 1,
-                            waited_ms,
-                            "admitted after waiting"
-                        );
+                    if backoff.refusals() > 0 {
+                        let attempts = backoff.refusals() + 1;
+                        let waited_ms = backoff.waited().as_millis();
+                        tracing::info!(attempts, waited_ms, "admitted after waiting");
                     }
                     return Ok(session);
                 }
@@ -203,7 +199,7 @@ impl Connector {
             let passes = error.passes_with_time() || refused && self.credentials.may_change();
             let left = until.saturating_duration_since(Instant::now());
             let Some(within) = decide::ask_again_within(RefusedLogin { passes, left }) else {
-                let attempts = refusals + 1;
+                let attempts = backoff.refusals() + 1;
                 tracing::debug!(attempts, class = error.class(), "not admitted");
                 return Err(if refused && passes {
                     DatabaseError::CredentialsUnavailable(error.into())
@@ -211,17 +207,10 @@ impl Connector {
                     error
                 });
             };
-            let so_far = Refused {
-                before: refusals,
-                waited: start.elapsed(),
-                login: match error {
-                    DatabaseError::Busy(_) => asked.elapsed(),
-                    _ => Duration::ZERO,
-                },
-            };
-            refusals += 1;
-            said = (refused || matches!(error, DatabaseError::Busy(_))).then_some(error);
-            sleep(backoff(so_far, within)).await;
+            let busy = matches!(error, DatabaseError::Busy(_));
+            let login = busy.then(|| asked.elapsed()).unwrap_or_default();
+            said = (refused || busy).then_some(error);
+            backoff.wait(login, within).await;
         }
     }
 
@@ -243,7 +232,7 @@ impl Connector {
             && leases.mark_was_just_reached()
         {
             // As it was asked for when it was opened.
-            session.grant(Lease::Transient(leases.terms.short));
+            session.grant(Lease::Transient(leases.policy.short));
             return Ok(session);
         }
         match timeout_at(until, self.count(&mut session, gap)).await {
@@ -266,9 +255,9 @@ impl Connector {
             return Ok(true);
         };
         // Not user input: numbers, and a quoted name from the configuration.
-        let statement = retention::statement(&leases.terms, &leases.names, gap);
+        let statement = retention::statement(&leases.policy, &leases.names, gap);
         let row = session.row(AssertSqlSafe(statement)).await?;
-        let census = RetentionCount::read(&row, &leases.terms)?;
+        let census = RetentionCount::read(&row, &leases.policy)?;
         session.grant(census.lease);
         if census.full {
             *leases.mark_reached_at() = Some(clock::now());

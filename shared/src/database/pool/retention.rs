@@ -40,17 +40,17 @@ pub(super) struct RetentionCount {
 /// - `pg_stat_get_activity` by role is cheaper than the view, and shows a role its own sessions
 ///   without any privilege.
 /// - The lease shrinks from what the environment's rhythm asks for (`long` at most), while less than
-///   half of the mark is used, to `crowded` at the mark: long leases are for quiet times, and
+///   half of the mark is used, to `least` at the mark: long leases are for quiet times, and
 ///   slots must come to those that are hot.
 pub(super) fn statement(
-    terms: &LeasePolicy,
+    policy: &LeasePolicy,
     names: &SessionNames,
     gap: Option<Duration>,
 ) -> String {
     let name = quote(&names.retained);
-    let long = terms.asked(gap).as_millis();
-    let crowded = terms.crowded.as_millis().min(long);
-    let mark = terms.mark;
+    let long = policy.asked(gap).as_millis();
+    let least = policy.long_min.as_millis().min(long);
+    let mark = policy.retained_percent;
     format!(
         "select n.unlimited, c.counted, c.sessions < n.slots as room, l.length, \
          case when c.counted and c.retained < n.mark then \
@@ -80,20 +80,20 @@ pub(super) fn statement(
              from pg_stat_get_activity(case when t.held then null else -1 end) a \
              where a.usesysid = n.oid \
          ) c, \
-         lateral (select round({long} * power({crowded}::float8 / {long}, \
+         lateral (select round({long} * power({least}::float8 / {long}, \
              least(1, greatest(0, 2 * (c.retained + 1)::float8 / greatest(n.mark, 1) - 1))))::int as length) l"
     )
 }
 
 impl RetentionCount {
     /// Reads the statement's row.
-    pub(super) fn read(row: &PgRow, terms: &LeasePolicy) -> sqlx::Result<Self> {
+    pub(super) fn read(row: &PgRow, policy: &LeasePolicy) -> sqlx::Result<Self> {
         let length: i32 = row.try_get("length")?;
         let (counted, retained) = (row.try_get("counted")?, row.try_get("retained")?);
         let lease = if retained {
             Lease::Retained(Duration::from_millis(length.unsigned_abs().into()))
         } else {
-            Lease::Transient(terms.short)
+            Lease::Transient(policy.short)
         };
         Ok(Self {
             lease,

@@ -1,6 +1,6 @@
 //! Whether acquiring, statement, one retry and the answer fit into the invocation's time.
 //!
-//! DESIGN.md, "Which time limits nest how?", has the reasons.
+//! docs/design/data-layer.md, "Which timeouts nest how?", has the reasons.
 
 use std::time::Duration;
 
