@@ -22,7 +22,7 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test check audit queries contract fuzz budget measure build deploy verify toolchain
+.PHONY: help run token test check audit queries contract fuzz budget measure build deploy verify toolchain setup-run setup-test
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,15 +42,17 @@ help: ## List the targets and their variables
 	@echo "  PARAMETERS=        deploy: further parameters of the template, NAME=VALUE NAME=VALUE"
 	@echo "  ARCH=$(ARCH)         build, deploy: what the functions are built for, arm64 or x86_64"
 	@echo "  DATABASE_URL=      run: a PostgreSQL to use instead of a local cluster under the target directory"
+	@echo "  SETUP=on           run, test: off installs nothing, and says what is missing"
+	@echo "  HEADROOM_POSTGRESQL=  run, test: a folder with initdb and postgres of the version to use"
 	@echo "  CARGO_TARGET_DIR=  where everything is built; target/ by default"
 
-run: toolchain ## Run the API on this machine: build, database, migrations, sample clinic, fleet
+run: toolchain setup-run ## Run the API on this machine: build, database, migrations, sample clinic, fleet
 	@exec $(CARGO) run -p fleet --bin fleet -- --port '$(PORT)' --sample '$(SAMPLE)' --profile '$(PROFILE)'
 
 token: toolchain ## Print a token of the API that runs: make -s token ROLE=doctor ID=...
 	@$(CARGO) run --quiet -p fleet --bin fleet -- token --port '$(PORT)' --role '$(ROLE)' --id '$(ID)'
 
-test: toolchain ## Run every check and test, as CI does
+test: toolchain setup-test ## Run every check and test, as CI does
 	@$(MAKE) --no-print-directory check
 	$(CARGO) run --quiet -p fleet --bin queries -- --check
 	$(CARGO) test -p shared --all-features
@@ -135,6 +137,10 @@ deploy: toolchain $(SAM)/installed $(AWS)/installed ## Deploy a stage of samconf
 
 verify: toolchain $(SAM)/installed $(CHECKOV)/installed ## Lint the template, build every function for Lambda, run them
 	@.ci/verify '$(TARGET)' '$(SAM)' '$(CHECKOV)'
+
+# Before anything is built: see .ci/setup.
+setup-run setup-test: setup-%: toolchain
+	@.ci/setup $* '$(TARGET)'
 
 # One clear line instead of pages of compiler errors.
 toolchain:

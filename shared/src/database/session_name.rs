@@ -8,11 +8,11 @@ const PREFIX_BYTES: usize = 20;
 /// The names that a session shows, as transient and as retained one: everybody can count them, and
 /// an operator can see them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionNames {
+pub(crate) struct SessionNames {
     /// `headroom/transient/<function>/<version>`
-    pub transient: String,
+    pub(crate) transient: String,
     /// `headroom/retained/<function>/<version>`
-    pub retained: String,
+    pub(crate) retained: String,
 }
 
 impl SessionNames {
@@ -22,7 +22,7 @@ impl SessionNames {
     /// keeps its beginning, and a checksum that tells it from its neighbours. What is not printable
     /// ASCII becomes a question mark, as it does at a server before 16; a newer one makes four bytes of
     /// each such byte, which would push the rest out of the name.
-    pub fn new(prefix: Option<&str>, function: &str, version: &str) -> Self {
+    pub(crate) fn new(prefix: Option<&str>, function: &str, version: &str) -> Self {
         let printable = |text: &str| text.replace(|c| !matches!(c, ' '..='~'), "?");
         let prefix = printable(prefix.unwrap_or("headroom")).replace('/', "-");
         let (function, version) = (printable(function), printable(version));

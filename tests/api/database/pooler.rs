@@ -409,7 +409,7 @@ async fn a_pooler_to_be_killed() {
 #[tokio::test]
 async fn a_pooler_ends_with_a_process_that_is_killed() {
     let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "pooler::a_pooler_to_be_killed"])
+        .args(["--exact", "database::pooler::a_pooler_to_be_killed"])
         .args(["--ignored", "--nocapture"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

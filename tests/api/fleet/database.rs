@@ -166,7 +166,7 @@ async fn a_server_does_not_outlive_a_killed_process() {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "database::waits_to_be_killed",
+            "fleet::database::waits_to_be_killed",
             "--ignored",
             "--nocapture",
         ])
@@ -282,47 +282,34 @@ async fn without_a_server_the_error_is_one_line_with_the_cure() {
     let error = Database::builder()
         .work_folder(work.path())
         .program_folders([])
-        .releases("http://127.0.0.1:9/releases")
         .start()
         .await
         .unwrap_err();
     assert_one_line_with_the_cure(&error.to_string());
 }
 
-/// Not a test by itself: its network is taken away by the next test.
+/// Data of another major version, which only its own programs can read.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by without_a_network_the_error_is_one_line_with_the_cure"]
-async fn fetches_a_server() {
+async fn data_of_another_major_version_is_one_line_with_the_cure() {
     let work = tempfile::tempdir().unwrap();
-    let error = Database::builder()
-        .work_folder(work.path())
-        .program_folders([])
-        .start()
-        .await
-        .unwrap_err();
-    println!("\nERROR {error}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_network_the_error_is_one_line_with_the_cure() {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "database::fetches_a_server",
-            "--ignored",
-            "--nocapture",
-        ])
-        // Nobody listens there: whatever the downloader asks for, it is refused on this machine.
-        .env("HTTPS_PROXY", "http://127.0.0.1:9")
-        .env("HTTP_PROXY", "http://127.0.0.1:9")
-        .env_remove("NO_PROXY")
-        .env_remove("no_proxy")
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let (_, error) = said.split_once("\nERROR ").expect(&said);
-    let (error, _) = error.split_once("\ntest ").expect(&said);
-    assert_one_line_with_the_cure(error.trim_end());
+    let start = || {
+        Database::builder()
+            .work_folder(work.path())
+            .kept("kept")
+            .start()
+    };
+    let database = start().await.unwrap();
+    let data = database.data_folder().to_owned();
+    let version = std::fs::read_to_string(data.join("PG_VERSION")).unwrap();
+    drop(database);
+    std::fs::write(data.join("PG_VERSION"), "9\n").unwrap();
+    let error = start().await.unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 1);
+    assert!(error.contains("PostgreSQL 9 wrote"), "{error}");
+    assert!(error.contains(&data.display().to_string()), "{error}");
+    // Its own version's programs are there.
+    std::fs::write(data.join("PG_VERSION"), version).unwrap();
+    connect(&start().await.unwrap().url()).await.unwrap();
 }
 
 fn assert_one_line_with_the_cure(error: &str) {

@@ -192,7 +192,7 @@ async fn processes_end_with_a_fleet_that_is_killed() {
     let mut holder = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "lifecycle::a_fleet_to_be_killed",
+            "fleet::lifecycle::a_fleet_to_be_killed",
             "--ignored",
             "--nocapture",
         ])

@@ -23,7 +23,6 @@ pub struct Builder {
     kept: Option<PathBuf>,
     work_folder: Option<PathBuf>,
     program_folders: Option<Vec<PathBuf>>,
-    releases: String,
     port: u16,
     max_connections: u32,
     settings: Vec<(String, String)>,
@@ -35,7 +34,6 @@ impl Default for Builder {
             kept: None,
             work_folder: None,
             program_folders: None,
-            releases: installation::RELEASES.to_owned(),
             port: 0,
             max_connections: 100,
             settings: Vec::new(),
@@ -62,13 +60,6 @@ impl Builder {
     /// and `PATH`.
     pub fn program_folders(mut self, folders: impl Into<Vec<PathBuf>>) -> Self {
         self.program_folders = Some(folders.into());
-        self
-    }
-
-    /// Where to fetch a server from when the machine has none. Default: the project that publishes
-    /// them.
-    pub fn releases(mut self, url: impl Into<String>) -> Self {
-        self.releases = url.into();
         self
     }
 
@@ -106,12 +97,8 @@ impl Builder {
             .program_folders
             .clone()
             .unwrap_or_else(installation::usual_folders);
-        let installation = match Installation::newest_in(&folders) {
-            Some(installation) => installation,
-            None => Installation::fetch(&work.join("installed"), &self.releases, &folders).await?,
-        };
         let mut database = tokio::task::spawn_blocking(move || {
-            let folder = self.prepare(&work, &installation, &account)?;
+            let (installation, folder) = self.prepare(&work, &folders, &account)?;
             Database::new(installation, folder, account, self.port)
         })
         .await
@@ -135,9 +122,9 @@ impl Builder {
     fn prepare(
         &self,
         work: &Path,
-        installation: &Installation,
+        programs: &[PathBuf],
         account: &Account,
-    ) -> Result<Folder, Error> {
+    ) -> Result<(Installation, Folder), Error> {
         let folder = match &self.kept {
             Some(wanted) => Folder::kept(account.place(&work.join(wanted))?),
             None => {
@@ -150,7 +137,15 @@ impl Builder {
                 Folder::throwaway(parent)?
             }
         };
-        template::fill(&folder, work, installation, account)?;
+        let major = folder.major_version();
+        let installation = match (Installation::find(programs, major), major) {
+            (Err(Error::NotFound { .. }), Some(major)) => {
+                let data = folder.data();
+                return Err(Error::OtherVersion { major, data });
+            }
+            (found, _) => found?,
+        };
+        template::fill(&folder, work, &installation, account)?;
         folder.release()?;
         folder.forget_log()?;
         let configuration = self.configuration(&folder);
@@ -159,7 +154,7 @@ impl Builder {
             &configuration,
             account,
         )?;
-        Ok(folder)
+        Ok((installation, folder))
     }
 
     /// The whole of `postgresql.conf`: what it does not say is PostgreSQL's default.

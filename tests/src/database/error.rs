@@ -4,20 +4,29 @@ use std::path::{Path, PathBuf};
 /// Why the fleet has no database.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No server on this machine, and none could be fetched. One line, with the command that helps.
+    /// No server on this machine. One line, with the command that helps.
     #[error(
-        "PostgreSQL {oldest} or newer was not found in {searched}, and fetching one failed ({cause}): \
-         install it with `{command}`"
+        "PostgreSQL {oldest} or newer was not found in {searched}: install it with `{command}`"
     )]
     NotFound {
         /// The oldest major version that would have done.
         oldest: u32,
         /// The folders that were searched, joined by commas.
         searched: String,
-        /// Why the download failed.
-        cause: String,
         /// What installs PostgreSQL on this system.
         command: &'static str,
+    },
+    /// Only the programs of one major version can read a data folder, and this machine has none of it.
+    #[error(
+        "PostgreSQL {major} wrote {}, and its programs are not on this machine: install postgresql-{major}, \
+         or remove the folder with what is in it",
+        data.display()
+    )]
+    OtherVersion {
+        /// The major version that wrote it.
+        major: u32,
+        /// The folder in question.
+        data: PathBuf,
     },
     /// A server already runs on the data folder.
     #[error(

@@ -55,6 +55,12 @@ impl Folder {
         self.root.join("data")
     }
 
+    /// The major version of the server that wrote the data; none if there is no data yet.
+    pub(super) fn major_version(&self) -> Option<u32> {
+        let version = fs::read_to_string(self.data().join("PG_VERSION")).ok()?;
+        version.trim().parse().ok()
+    }
+
     /// What the server says, sessions included.
     pub(super) fn log(&self) -> PathBuf {
         self.root.join("server.log")

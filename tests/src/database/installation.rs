@@ -1,14 +1,12 @@
-//! Finding PostgreSQL's programs, or fetching them.
+//! Finding PostgreSQL's programs. `.ci/setup` puts them where they are missing.
 
 use super::Error;
 use super::account::search_path;
-use postgresql_embedded::{PostgreSQL, Settings, VersionReq};
-use std::collections::HashMap;
+use super::builder::work_folder;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 /// `idle_session_timeout`, on which the leases stand, came with this major version.
 const OLDEST: u32 = 14;
@@ -24,12 +22,9 @@ const USUAL_PLACES: [(&str, &str, &str); 7] = [
     ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
 ];
 
-/// Where ready-made builds for most systems are published.
-pub(super) const RELEASES: &str = "https://github.com/theseus-rs/postgresql-binaries";
-
-/// Some 30 MB have to arrive within this time; a network that swallows packets must not hang a test
-/// run for longer.
-const FETCH_LIMIT: Duration = Duration::from_secs(300);
+/// A folder with the programs of the one version to be used, such as another major version than the
+/// system's.
+const CHOSEN: &str = "HEADROOM_POSTGRESQL";
 
 /// The version of a server's programs, such as 15.12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,15 +63,23 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// The newest that the folders hold, the earlier of two that are equal; `None` when none is new
-    /// enough.
-    pub(super) fn newest_in(folders: &[PathBuf]) -> Option<Self> {
+    /// What runs the data of this major version, or new data if there is none: the newest that the
+    /// folders hold, the earlier of two that are equal.
+    pub(super) fn find(folders: &[PathBuf], data: Option<u32>) -> Result<Self, Error> {
         // Of equals, `max_by_key` takes the last.
-        folders
-            .iter()
-            .rev()
-            .filter_map(|folder| Self::at(folder))
+        let found = folders.iter().rev().filter_map(|folder| Self::at(folder));
+        let fits = |found: &Self| data.is_none_or(|major| found.version.major == major);
+        found
+            .filter(fits)
             .max_by_key(|found| found.version)
+            .ok_or_else(|| {
+                let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+                Error::NotFound {
+                    oldest: OLDEST,
+                    searched: listed(folders),
+                    command: install_command(&os_release),
+                }
+            })
     }
 
     fn at(folder: &Path) -> Option<Self> {
@@ -91,45 +94,25 @@ impl Installation {
             version,
         })
     }
-
-    /// Fetches a build for this machine into the folder, or finds the one fetched before.
-    ///
-    /// Untested as far as the download itself is concerned: the tests reach 127.0.0.1 alone, and
-    /// prove that a download which fails ends in one clear line.
-    pub(super) async fn fetch(
-        into: &Path,
-        releases: &str,
-        searched: &[PathBuf],
-    ) -> Result<Self, Error> {
-        let fetched = async {
-            tracing::info!(
-                from = releases,
-                "no PostgreSQL on this machine: fetching one"
-            );
-            tokio::time::timeout(FETCH_LIMIT, download(into, releases))
-                .await
-                .map_err(|_| format!("nothing within {} s", FETCH_LIMIT.as_secs()))?
-        };
-        let cause = match fetched.await {
-            Ok(programs) => match Self::at(&programs) {
-                Some(installation) => return Ok(installation),
-                None => format!("{} holds no server", programs.display()),
-            },
-            Err(cause) => cause,
-        };
-        let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        Err(Error::NotFound {
-            oldest: OLDEST,
-            searched: listed(searched),
-            cause: cause.replace('\n', " "),
-            command: install_command(&os_release),
-        })
-    }
 }
 
 /// Where this machine may have PostgreSQL.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the fleet's choice of a server, which is no configuration of the functions"
+)]
 pub(super) fn usual_folders() -> Vec<PathBuf> {
+    if let Some(chosen) = std::env::var_os(CHOSEN) {
+        return vec![chosen.into()];
+    }
     let mut folders = Vec::new();
+    for set_up in [
+        work_folder("tools/postgresql"),
+        "/var/tmp/headroom-postgresql".into(),
+    ] {
+        let entries = fs::read_dir(set_up).into_iter().flatten();
+        folders.extend(entries.flatten().map(|entry| entry.path().join("bin")));
+    }
     for (parent, beginning, below) in USUAL_PLACES {
         let Ok(entries) = fs::read_dir(parent) else {
             continue;
@@ -146,50 +129,6 @@ pub(super) fn usual_folders() -> Vec<PathBuf> {
     }
     folders.extend(std::env::split_paths(&search_path()));
     folders
-}
-
-async fn download(into: &Path, releases: &str) -> Result<PathBuf, String> {
-    // The crate's set-up goes on to initialise a data folder as the user of this process, which may
-    // be root. A folder that looks initialised makes it stop at the programs.
-    let data_dir = into.join("initialised");
-    let prepared = fs::create_dir_all(&data_dir)
-        .and_then(|()| fs::write(data_dir.join("postgresql.conf"), ""));
-    prepared.map_err(|error| error.to_string())?;
-    let mut postgresql = PostgreSQL::new(Settings {
-        releases_url: releases.to_owned(),
-        version: VersionReq::parse("^17").map_err(|error| error.to_string())?,
-        installation_dir: into.to_owned(),
-        password_file: into.join("unused"),
-        data_dir,
-        host: String::new(),
-        port: 0,
-        username: String::new(),
-        password: String::new(),
-        temporary: false,
-        timeout: None,
-        configuration: HashMap::new(),
-        trust_installation_dir: false,
-        socket_dir: None,
-    });
-    postgresql
-        .setup()
-        .await
-        .map_err(|error| with_causes(&error))?;
-    Ok(postgresql.settings().binary_dir())
-}
-
-/// An error and all that it stems from: what says why the network failed lies at the bottom.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_said = cause.to_string();
-        if !said.contains(&cause_said) {
-            said = format!("{said}: {cause_said}");
-        }
-        next = cause.source();
-    }
-    said
 }
 
 fn listed(folders: &[PathBuf]) -> String {

@@ -33,6 +33,9 @@ pub(super) trait Work: Sync {
     /// Why nothing does.
     type Error: From<DatabaseError> + Send;
 
+    /// What the log says if it is done a second time.
+    const RUN_AGAIN: &'static str;
+
     /// Does the work. `until` bounds the wait for a session that a pooler lends.
     fn run(
         &self,
@@ -98,7 +101,7 @@ impl Pool {
             return Err(failed.error);
         };
         usage.retried();
-        tracing::info!(class = again.class(), "work is run again");
+        tracing::info!(class = again.class(), "{}", W::RUN_AGAIN);
         checkout.prepare_again(again, failed.session).await;
         let session = checkout.session().await?;
         // Waiting may have used the time up that a second run would need.

@@ -208,7 +208,11 @@ impl Connector {
                 });
             };
             let busy = matches!(error, DatabaseError::Busy(_));
-            let login = busy.then(|| asked.elapsed()).unwrap_or_default();
+            let login = if busy {
+                asked.elapsed()
+            } else {
+                Duration::ZERO
+            };
             said = (refused || busy).then_some(error);
             backoff.wait(login, within).await;
         }

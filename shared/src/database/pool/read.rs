@@ -19,6 +19,7 @@ struct Read(Statement);
 impl Work for Read {
     type Output = Steps;
     type Error = DatabaseError;
+    const RUN_AGAIN: &'static str = "a read is run again on a fresh session";
 
     async fn run(
         &self,

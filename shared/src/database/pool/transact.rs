@@ -21,6 +21,7 @@ struct Write<'c, C>(&'c C);
 impl<C: Change> Work for Write<'_, C> {
     type Output = C::Outcome;
     type Error = C::Error;
+    const RUN_AGAIN: &'static str = "a transaction is run again";
 
     async fn run(
         &self,
