@@ -36,8 +36,7 @@ pub fn document() -> String {
     let mut refusals = Refusals::default();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for operation in routes::all(&schemas) {
-        let (path, method) = (operation.path(), operation.method());
-        let mut described = operation.into_object();
+        let (path, method, mut described) = operation.into_parts();
         refusals.take_from(&mut described);
         let twice = paths.entry(path).or_default().insert(method, described);
         assert!(twice.is_none(), "{path} is described twice");

@@ -60,18 +60,12 @@ impl<'s> Operation<'s> {
     ///
     /// # Panics
     /// If the key is not a method and a path.
-    pub(super) fn new(
-        schemas: &'s RefCell<Schemas>,
-        tag: &'static str,
-        id: &'static str,
-        key: &'static str,
-        summary: &'static str,
-    ) -> Self {
+    pub(super) fn new(schemas: &'s RefCell<Schemas>, tag: &'static str, key: &'static str) -> Self {
         let (method, path) = key.split_once(' ').expect("a method and a path");
-        let object = json!({ "operationId": id, "summary": summary, "tags": [tag] });
+        let object = json!({ "tags": [tag] });
         let mut operation = Self {
             schemas,
-            id,
+            id: "",
             method: method.parse().expect("an HTTP method"),
             path,
             object: object.as_object().cloned().unwrap_or_default(),
@@ -94,13 +88,16 @@ impl<'s> Operation<'s> {
         operation
     }
 
-    pub(super) fn path(&self) -> &'static str {
-        self.path
+    /// A verb and a noun in camel case. It comes first, because examples are found by it.
+    pub(super) fn id(mut self, id: &'static str) -> Self {
+        self.id = id;
+        self
     }
 
-    /// The method as OpenAPI spells it.
-    pub(super) fn method(&self) -> String {
-        self.method.as_str().to_lowercase()
+    /// What the operation does, in one line.
+    pub(super) fn summary(mut self, summary: &str) -> Self {
+        self.object.insert("summary".to_owned(), summary.into());
+        self
     }
 
     /// What the caller must be allowed to do.
@@ -109,8 +106,8 @@ impl<'s> Operation<'s> {
     }
 
     /// Adds a paragraph of Markdown to the description.
-    pub(super) fn describe(mut self, paragraph: String) -> Self {
-        self.description.push(paragraph);
+    pub(super) fn describe(mut self, paragraph: impl Into<String>) -> Self {
+        self.description.push(paragraph.into());
         self
     }
 
@@ -269,8 +266,8 @@ impl<'s> Operation<'s> {
         self
     }
 
-    /// OpenAPI's Operation Object.
-    pub(super) fn into_object(mut self) -> Value {
+    /// The path, the method, and OpenAPI's Operation Object.
+    pub(super) fn into_parts(mut self) -> (&'static str, String, Value) {
         let public = self.object.contains_key("security");
         if !public {
             self.problems.extend(PROBLEMS_OF_EVERY_CALLER);
@@ -282,6 +279,7 @@ impl<'s> Operation<'s> {
         responses::add_problems(&mut self.responses, &self.problems, self.schemas);
         responses::add_gateway(&mut self.responses, !public, router, self.schemas);
         let mut object = self.object;
+        object.insert("operationId".to_owned(), self.id.into());
         object.insert("responses".to_owned(), json!(self.responses));
         if !self.description.is_empty() {
             let description = self.description.join("\n\n");
@@ -290,7 +288,8 @@ impl<'s> Operation<'s> {
         if !self.parameters.is_empty() {
             object.insert("parameters".to_owned(), self.parameters.into());
         }
-        object.into()
+        let method = self.method.as_str().to_lowercase();
+        (self.path, method, object.into())
     }
 }
 

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde_json::{Value, json};
 
-use crate::{clinic::appointments::Status, http::problem::Problem};
+use crate::clinic::appointments::Status;
 
 /// Why a request was not carried out (RFC 9457).
 #[derive(JsonSchema)]
@@ -51,10 +50,4 @@ struct Conflict {
 pub(super) struct GatewayMessage {
     /// The reason phrase of the status.
     message: String,
-}
-
-/// The schema of a problem document of one of these types.
-pub(super) fn schema(problem: Value, kinds: &[Problem]) -> Value {
-    let types: Vec<String> = kinds.iter().map(|kind| kind.urn()).collect();
-    json!({ "allOf": [problem, { "properties": { "type": { "enum": types } } }] })
 }

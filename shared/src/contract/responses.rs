@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    problems::{self, GatewayMessage, ProblemDocument},
+    problems::{GatewayMessage, ProblemDocument},
     schemas::Schemas,
 };
 use crate::http::problem::Problem;
@@ -55,10 +55,11 @@ pub(super) fn add_problems(
         let says = problems.iter();
         let says = says.map(|problem| format!("- `{}`: {}", problem.name(), problem.title()));
         let document = schemas.borrow_mut().shown::<ProblemDocument>();
-        let schema = problems::schema(document, &problems);
+        let types: Vec<String> = problems.iter().map(|problem| problem.urn()).collect();
+        let types = json!({ "properties": { "type": { "enum": types } } });
         let mut response = json!({
             "description": says.collect::<Vec<_>>().join("\n"),
-            "content": { "application/problem+json": { "schema": schema } },
+            "content": { "application/problem+json": { "schema": { "allOf": [document, types] } } },
         });
         let name = match status {
             401 => Some("WWW-Authenticate"),

@@ -41,21 +41,6 @@ impl<'de, const MAX: u16> Deserialize<'de> for PageLimit<MAX> {
     }
 }
 
-#[cfg(feature = "contract")]
-impl<const MAX: u16> schemars::JsonSchema for PageLimit<MAX> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("LimitTo{MAX}").into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX, "default": MAX })
-    }
-}
-
 /// Where a page ended: what its query orders by.
 pub trait Position: Serialize + DeserializeOwned {
     /// The list that the position belongs to. A cursor of another list does not pass.

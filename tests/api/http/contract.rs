@@ -203,7 +203,62 @@ fn bounds_are_the_codes() {
     assert_eq!(key["maxLength"], MAX_KEY);
 }
 
-/// The path of an operation, with an id that nobody has for each variable.
+/// Whether an operation's id is a verb and a noun in camel case.
+fn is_camel_case(id: &str) -> bool {
+    id.starts_with(|c: char| c.is_ascii_lowercase())
+        && id.contains(|c: char| c.is_ascii_uppercase())
+        && id.chars().all(|c| c.is_ascii_alphabetic())
+}
+
+#[test]
+fn operations_have_an_id_of_their_own_and_one_of_the_tags() {
+    let document = document();
+    let tags = document["tags"].as_array().expect("tags");
+    let tags: BTreeSet<&Value> = tags.iter().map(|tag| &tag["name"]).collect();
+    let (mut ids, mut used) = (BTreeSet::new(), BTreeSet::new());
+    for (route, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().expect("an id");
+        assert!(is_camel_case(id) && ids.insert(id), "{route}: {id}");
+        let [tag] = operation["tags"].as_array().expect("tags").as_slice() else {
+            panic!("{route}: {}", operation["tags"]);
+        };
+        used.insert(tag);
+    }
+    assert_eq!(used, tags);
+}
+
+#[test]
+fn every_successful_response_has_an_example_that_fits_its_schema() {
+    let document = document();
+    for (route, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().expect("responses");
+        let successes = responses
+            .iter()
+            .filter(|(status, _)| status.starts_with('2'));
+        let successes: Vec<_> = successes.collect();
+        let [(status, response)] = successes.as_slice() else {
+            panic!("{route}: {successes:?}");
+        };
+        if *status == "204" {
+            assert_eq!(response.get("content"), None, "{route}");
+            continue;
+        }
+        let content = &response["content"]["application/json"];
+        let mut schema = content["schema"].clone();
+        schema["components"] = document["components"].clone();
+        // A field that the schema does not describe is a mistake of the example.
+        schema["unevaluatedProperties"] = false.into();
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&schema)
+            .expect("a schema");
+        let errors = validator.iter_errors(&content["example"]);
+        let errors: Vec<String> = errors.map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{route}: {errors:?}");
+    }
+}
+
+/// The path of an operation, with an id that does not exist for each variable.
 fn path(route: &str) -> String {
     let (_, path) = route.split_once(' ').expect("a method and a path");
     let nobody = Uuid::nil().to_string();
