@@ -62,13 +62,12 @@ impl<'s> Operation<'s> {
     /// If the key is not a method and a path.
     pub(super) fn new(schemas: &'s RefCell<Schemas>, tag: &'static str, key: &'static str) -> Self {
         let (method, path) = key.split_once(' ').expect("a method and a path");
-        let object = json!({ "tags": [tag] });
         let mut operation = Self {
             schemas,
             id: "",
             method: method.parse().expect("an HTTP method"),
             path,
-            object: object.as_object().cloned().unwrap_or_default(),
+            object: Map::from_iter([("tags".to_owned(), json!([tag]))]),
             description: Vec::new(),
             parameters: Vec::new(),
             responses: BTreeMap::new(),

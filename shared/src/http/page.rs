@@ -130,7 +130,7 @@ impl<P> schemars::JsonSchema for Cursor<P> {
 pub struct Page<T, P> {
     /// The rows, in the list's order.
     pub data: Vec<T>,
-    /// Whether and where the list goes on.
+    /// Whether the list continues, and from which cursor.
     pub page: PageInfo<P>,
 }
 
@@ -147,7 +147,7 @@ pub struct PageInfo<P> {
     pub limit: u16,
     /// Whether there are rows behind this page.
     pub has_more: bool,
-    /// Where they begin.
+    /// The cursor of the next page.
     pub next_cursor: Option<Cursor<P>>,
 }
 
