@@ -1,44 +1,47 @@
-//! The description of the API: OpenAPI 3.1, of which `shared/openapi.json` is the copy that is read
-//! without a compiler. `make contract` writes it.
+//! The description of the API in OpenAPI 3.1. `make contract` writes it to `shared/openapi.json`.
 //!
-//! - `routes`: the one table, a row a route
-//! - `operation`: what a row may say
-//! - `problems`: every refusal there is
+//! - `routes`: the table, one row per route
+//! - `operation`: what a row may state
+//! - `lists`: what a page holds, and how much of it
+//! - `responses`, `problems`, `examples`: what the routes answer
 //!
-//! Types say themselves what they accept and show, by the attributes that serde follows; bounds are the
-//! constants of the code. No function is built with any of this.
+//! Schemas follow the types' serde attributes, and bounds are the constants of the code. No function is
+//! built with any of this.
 
+mod examples;
+mod lists;
 mod operation;
 mod problems;
+mod responses;
 mod routes;
 mod schemas;
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use serde_json::{Map, Value, json};
 
 use self::schemas::Schemas;
 
 /// What is true of the whole API.
-const ABOUT: &str = "Times are RFC 3339 in UTC. A parameter without a value counts as absent; one that \
-    the route does not know is refused. Errors are problem documents (RFC 9457) whose `type` tells them \
-    apart; what API Gateway says on its own account has a `message` alone.";
+const ABOUT: &str = "Times are RFC 3339 in UTC. A query parameter without a value counts as absent; an \
+    unknown one is refused. Errors are problem documents (RFC 9457) whose `type` tells them apart; API \
+    Gateway's own errors have only a `message`.";
 
 /// The document, as it is checked in.
 ///
 /// # Panics
-/// Where the table names a problem that there is not, or two types of one name differ.
+/// If a route is described twice, a type has no example, or two types have the same name.
 pub fn document() -> String {
-    let mut schemas = Schemas::new();
+    let schemas = RefCell::new(Schemas::new());
     let mut refusals = Refusals::default();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    for operation in routes::all() {
-        let methods = paths.entry(operation.path()).or_default();
-        let mut described = operation.describe(&mut schemas);
+    for operation in routes::all(&schemas) {
+        let (path, method, mut described) = operation.into_parts();
         refusals.take_from(&mut described);
-        let twice = methods.insert(operation.method().to_owned(), described);
-        assert!(twice.is_none(), "{} is described twice", operation.path());
+        let twice = paths.entry(path).or_default().insert(method, described);
+        assert!(twice.is_none(), "{path} is described twice");
     }
+    let tags = routes::TAGS.map(|(name, says)| json!({ "name": name, "description": says }));
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -50,6 +53,7 @@ pub fn document() -> String {
         },
         "servers": [{ "url": "/" }],
         "security": [{ "bearer": [] }],
+        "tags": tags,
         "paths": paths,
         "components": {
             "securitySchemes": {
@@ -57,22 +61,22 @@ pub fn document() -> String {
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "A token of the clinic's OpenID Connect provider. Its roles are staff, doctor and patient.",
+                    "description": "A token from the clinic's OpenID Connect provider. The roles are staff, doctor and patient.",
                 },
             },
             "responses": refusals.0,
-            "schemas": schemas.into_definitions(),
+            "schemas": schemas.into_inner().into_definitions(),
         },
     });
     format!("{document:#}\n")
 }
 
-/// Responses that many operations share, by a name: the status, and a number where there are several.
+/// Error responses that operations share, named by the status and a number.
 #[derive(Default)]
 struct Refusals(BTreeMap<String, Value>);
 
 impl Refusals {
-    /// Leaves references in place of an operation's refusals.
+    /// Replaces an operation's error responses by references.
     fn take_from(&mut self, operation: &mut Value) {
         let responses = operation["responses"].as_object_mut().into_iter().flatten();
         for (status, response) in responses.filter(|(status, _)| status.as_str() >= "400") {

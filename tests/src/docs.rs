@@ -1,5 +1,5 @@
-//! A page that shows the API's description, and sends requests from it: Swagger UI, which comes with
-//! its crate. Nothing is fetched from elsewhere.
+//! Swagger UI for the API's description, from its crate's own files: the page loads nothing from
+//! other hosts.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use axum::{
 };
 use utoipa_swagger_ui::Config;
 
-/// Where the page is, below what is the fleet's own.
+/// The path of the page, under the fleet's own prefix.
 pub(crate) const PATH: &str = "/@fleet/docs";
 
-/// What it shows: the API's own route.
+/// The route of the API that serves the document.
 const DOCUMENT: &str = "/api/openapi.json";
 
-/// The page, or one of its files. None where there is no such file.
+/// The page or one of its files, or `None` if there is no such file.
 pub(crate) fn respond(path: &str) -> Option<Response<Body>> {
     let file = path.strip_prefix(PATH)?;
     if file.is_empty() {

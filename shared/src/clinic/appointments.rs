@@ -36,9 +36,9 @@ pub struct Appointment {
     pub starts_at: DateTime<Utc>,
     /// When it is over; this moment no longer belongs to it.
     pub ends_at: DateTime<Utc>,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// Why the patient comes, in the words of whoever booked.
+    /// The reason for the visit, as given when it was booked.
     pub reason: String,
     /// Who comes.
     pub patient: PatientName,

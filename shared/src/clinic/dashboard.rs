@@ -40,16 +40,14 @@ pub struct Dashboard {
     pub booked_minutes: i64,
     /// The working minutes that are neither time off nor booked.
     pub free_minutes: i64,
-    /// The booked part of the working minutes that are not time off, 0 to 1; null where there are
-    /// none.
+    /// The share of working minutes outside time off that is booked, 0 to 1; null if there are none.
     pub utilisation: Option<f64>,
-    /// Of the appointments that took place or whose patient did not come, the part of the latter,
-    /// 0 to 1; null where there are none.
+    /// Of the appointments that took place or were missed, the share that was missed, 0 to 1; null if
+    /// there are none.
     pub no_show_rate: Option<f64>,
     /// The patients of the appointments that take time.
     pub patients: Patients,
-    /// The next free slot from now on, whatever the range; null where the next
-    /// month, as far as free slots are looked for, has none.
+    /// The next free slot from now on, whatever the range; null if there is none within a month.
     pub next_gap: Option<Slot>,
 }
 
@@ -64,7 +62,7 @@ pub struct Counts {
     pub by_status: StatusCounts,
 }
 
-/// How many appointments stand where. Named as the statuses are.
+/// The number of appointments of each status.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "`Status` says what each means")]
@@ -104,7 +102,7 @@ pub struct HourCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub struct Patients {
-    /// Those whose first appointment ever at the clinic, with whichever doctor, is among these.
+    /// Those whose first appointment at the clinic, with any doctor, is among these.
     /// Appointments that were cancelled or missed do not make a patient a known one.
     pub new: i64,
     /// The others.

@@ -14,10 +14,10 @@ use crate::{
 pub struct Me {
     /// What their token says that they are.
     pub roles: Vec<Role>,
-    /// Which doctor; absent for whoever is none, or has left.
+    /// The doctor that the caller is; absent if they are none, or have left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doctor: Option<DoctorName>,
-    /// Which patient; absent for whoever is none.
+    /// The patient that the caller is; absent if they are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patient: Option<PatientName>,
 }

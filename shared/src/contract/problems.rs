@@ -1,35 +1,34 @@
-//! Every problem that a request may end in.
+//! The schemas of error responses.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde_json::{Value, json};
 
-use crate::{clinic::appointments::Status, http::problem::Problem};
+use crate::clinic::appointments::Status;
 
-/// The answer to a request that is not carried out (RFC 9457).
+/// Why a request was not carried out (RFC 9457).
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "only its schema is used")]
 #[schemars(rename = "Problem")]
 pub(super) struct ProblemDocument {
-    /// Which problem: `urn:headroom:problem:` and its name.
+    /// The problem: `urn:headroom:problem:` and its name.
     r#type: String,
-    /// The problem in few words, the same for each of its type.
+    /// A short summary, the same for every problem of this type.
     title: String,
     /// The status code.
     status: u16,
-    /// What was wrong with this request, and what is accepted.
+    /// What is wrong with this request, and what is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// By which the log can be searched.
+    /// The id of the request, by which the operator can search the log.
     request_id: String,
-    /// Of `overlap`: when the doctor's other appointment is, where that is known.
+    /// For `overlap`: when the doctor's other appointment is, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     conflict: Option<Conflict>,
-    /// Of `invalid-transition`: what the appointment is.
+    /// For `invalid-transition`: the appointment's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<Status>,
-    /// Of `invalid-transition`: what it cannot become.
+    /// For `invalid-transition`: the requested status.
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<Status>,
 }
@@ -39,22 +38,16 @@ pub(super) struct ProblemDocument {
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "only its schema is used")]
 struct Conflict {
-    /// When it begins.
+    /// When it starts.
     starts_at: DateTime<Utc>,
-    /// When it is over.
+    /// When it ends.
     ends_at: DateTime<Utc>,
 }
 
-/// What API Gateway says on its own account.
+/// An error of API Gateway itself.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct GatewayMessage {
-    /// The status in words.
+    /// The reason phrase of the status.
     message: String,
-}
-
-/// The schema of a problem of one of these kinds.
-pub(super) fn schema(problem: Value, kinds: &[Problem]) -> Value {
-    let types: Vec<String> = kinds.iter().map(|kind| kind.urn()).collect();
-    json!({ "allOf": [problem, { "properties": { "type": { "enum": types } } }] })
 }

@@ -1,244 +1,223 @@
-//! The table: what each route takes, shows and refuses.
+//! The table of routes: what each accepts, answers and refuses.
+
+use std::cell::RefCell;
 
 use schemars::JsonSchema;
 
-use super::operation::Operation;
+use super::{operation::Operation, schemas::Schemas};
 use crate::{
     clinic::{
         appointments::{
-            Appointment, AppointmentDetail, DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, Draft,
-            HISTORY_DAYS, PATIENT_HISTORY_PAGE, Patch, PatientAppointment, PatientHistoryPosition,
-            Reason, Status, TODAY_PAGE, TodayPosition, UPCOMING_PAGE, UpcomingPosition,
-            state_machine,
+            AppointmentDetail, DoctorHistoryPosition, Draft, HISTORY_DAYS, Patch,
+            PatientHistoryPosition, Reason, Status, TodayPosition, UpcomingPosition, state_machine,
         },
-        availability::{AVAILABILITY_DAYS, AVAILABILITY_PAGE, Slot, SlotPosition},
+        availability::{AVAILABILITY_DAYS, SlotPosition},
         dashboard::{DASHBOARD_DAYS, Dashboard},
-        doctors::{
-            Added, Changed, DOCTORS_PAGE, Doctor, DoctorDetail, DoctorPosition, NewWeek,
-            TimeOffDraft,
-        },
+        doctors::{Added, Changed, DoctorDetail, DoctorPosition, NewWeek, TimeOffDraft},
         me::Me,
-        patients::{self, FoundPatient, PATIENTS_PAGE, Patient, PatientPosition},
+        patients::{self, Patient, PatientPosition},
     },
     database::server::health::{Deep, Health},
-    http::{
-        auth::Action,
-        page::{Page, PageLimit},
-        problem::Problem,
-    },
+    http::{auth::Action, problem::Problem},
 };
 
-/// What stands in the way of a time.
-const NO_SUCH_TIME: &[Problem] = &[
+/// The groups of operations, in the order of the document.
+pub(super) const TAGS: [(&str, &str); 6] = [
+    ("Appointments", "Appointments, and the times that are free."),
+    (
+        "Doctors",
+        "Doctors, their working hours and their time off.",
+    ),
+    ("Patients", "Patients of the clinic."),
+    ("Identity", "The caller."),
+    ("Health", "The state of the service."),
+    ("Documentation", "The description of this API."),
+];
+
+/// Why a time cannot be booked.
+const TIME_UNAVAILABLE: &[Problem] = &[
     Problem::OutsideWorkingHours,
     Problem::Overlap,
     Problem::StartsInPast,
     Problem::TimeOff,
 ];
 
-/// What comes before the table of the steps.
-const STATE_MACHINE: &str = "The status goes these steps. `cancelled` has a route of its own, which takes a reason. A confirmed appointment that is moved is `scheduled` again, unless the request says what it is.";
+/// The introduction to the table of transitions.
+const STATE_MACHINE: &str = "The status changes by the steps below. `cancelled` has its own route, which takes a reason. A confirmed appointment that is moved becomes `scheduled` again, unless the request sets a status.";
 
-/// Every route that is behind API Gateway.
-pub(super) fn all() -> Vec<Operation> {
-    let doctor = "The doctor.";
-    let patient = "The patient.";
-    let appointment = "The appointment.";
-    let route = Operation::new;
+/// Every route behind API Gateway.
+pub(super) fn all(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
+    let groups = [appointments, doctors, patients, service];
+    groups.iter().flat_map(|group| group(schemas)).collect()
+}
+
+fn appointments(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
+    let route = |key| Operation::new(schemas, "Appointments", key);
     vec![
-        route("GET /api/doctors", "The active doctors, by name")
+        route("GET /api/doctors/{id}/appointments/upcoming")
+            .id("listUpcomingAppointments")
+            .summary("Lists a doctor's upcoming appointments by start")
+            .action(Action::SeeSchedule)
+            .page::<UpcomingPosition>("A page of appointments."),
+        route("GET /api/doctors/{id}/appointments/today")
+            .id("listTodaysAppointments")
+            .summary("Lists a doctor's appointments of today, of every status, by start")
+            .action(Action::SeeSchedule)
+            .describe("Today is the current day in the doctor's time zone.")
+            .page::<TodayPosition>("A page of appointments."),
+        route("GET /api/doctors/{id}/appointments")
+            .id("listDoctorAppointments")
+            .summary("Lists a doctor's appointments in a range of days by start")
+            .action(Action::SeeSchedule)
+            .days(HISTORY_DAYS, "doctor's")
+            .query::<Status>("status", "Only appointments with this status.")
+            .page::<DoctorHistoryPosition>("A page of appointments."),
+        route("GET /api/patients/{id}/appointments")
+            .id("listPatientAppointments")
+            .summary("Lists a patient's appointments in a range of days by start")
+            .action(Action::SeePatientAppointments)
+            .describe("A doctor gets only the appointments with that doctor.")
+            .days(HISTORY_DAYS, "clinic's")
+            .page::<PatientHistoryPosition>("A page of appointments."),
+        route("GET /api/doctors/{id}/availability")
+            .id("listAvailableSlots")
+            .summary("Lists a doctor's free slots by start")
             .action(Action::SeeDoctors)
-            .search("specialty", "The specialty, whole, in any case.")
+            .days(AVAILABILITY_DAYS, "doctor's")
+            .page::<SlotPosition>("A page of slots."),
+        route("POST /api/appointments")
+            .id("bookAppointment")
+            .summary("Books an appointment")
+            .action(Action::Book)
+            .body::<Draft>()
+            .created::<AppointmentDetail>("The appointment is booked.")
+            .refuses(TIME_UNAVAILABLE)
+            .refuses(&[Problem::DoctorInactive, Problem::UnknownReference]),
+        route("GET /api/appointments/{id}")
+            .id("getAppointment")
+            .summary("Returns an appointment")
+            .action(Action::SeeAppointment)
+            .answers::<AppointmentDetail>(
+                "The appointment. Staff and its doctor also get its notes.",
+            ),
+        route("PATCH /api/appointments/{id}")
+            .id("updateAppointment")
+            .summary("Moves an appointment, or changes its status or notes")
+            .action(Action::SeeAppointment)
+            .describe(format!("{STATE_MACHINE}\n\n{}", state_machine()))
+            .if_match()
+            .body::<Patch>()
+            .changed::<AppointmentDetail>("The updated appointment.")
+            .refuses(TIME_UNAVAILABLE)
+            .refuses(&[
+                Problem::AppointmentStarted,
+                Problem::DoctorInactive,
+                Problem::NotMovable,
+                Problem::TooEarly,
+                Problem::InvalidTransition,
+            ]),
+        route("POST /api/appointments/{id}/cancel")
+            .id("cancelAppointment")
+            .summary("Cancels an appointment; repeating the request gets the same response")
+            .action(Action::Cancel)
+            .body::<Reason>()
+            .changed::<AppointmentDetail>("The cancelled appointment.")
+            .refuses(&[Problem::AppointmentStarted, Problem::InvalidTransition]),
+    ]
+}
+
+fn doctors(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
+    let route = |key| Operation::new(schemas, "Doctors", key);
+    vec![
+        route("GET /api/doctors")
+            .id("listDoctors")
+            .summary("Lists the active doctors by name")
+            .action(Action::SeeDoctors)
+            .search("specialty", "The whole specialty, in any case.")
             .search("q", "A part of the name, in any case.")
-            .query::<PageLimit<DOCTORS_PAGE>>("limit", "The most on a page.")
-            .cursor::<DoctorPosition>()
-            .page::<Page<Doctor, DoctorPosition>>(DOCTORS_PAGE, "A page of doctors.")
-            .reads(),
-        route("GET /api/me", "Who the caller is: their roles, and their ids")
-            .action(Action::SeeOneself)
-            .many::<Me>("The doctor or the patient that they are, or both.")
-            .reads(),
-        route(
-            "GET /api/doctors/{id}/appointments/upcoming",
-            "What a doctor still has before them, by start",
-        )
-        .action(Action::SeeSchedule)
-        .id("id", doctor)
-        .query::<PageLimit<UPCOMING_PAGE>>("limit", "The most on a page.")
-        .cursor::<UpcomingPosition>()
-        .page::<Page<Appointment, UpcomingPosition>>(UPCOMING_PAGE, "A page of appointments.")
-        .reads(),
-        route(
-            "GET /api/doctors/{id}/appointments/today",
-            "A doctor's whole day in the doctor's time zone, every status, by start",
-        )
-        .action(Action::SeeSchedule)
-        .id("id", doctor)
-        .cursor::<TodayPosition>()
-        .page::<Page<Appointment, TodayPosition>>(TODAY_PAGE, "A page of appointments.")
-        .reads(),
-        route(
-            "GET /api/doctors/{id}/appointments",
-            "A doctor's appointments of a range of days, by start",
-        )
-        .action(Action::SeeSchedule)
-        .id("id", doctor)
-        .days(HISTORY_DAYS, "doctor's")
-        .query::<Status>("status", "Of this status alone.")
-        .query::<PageLimit<DOCTOR_HISTORY_PAGE>>("limit", "The most on a page.")
-        .cursor::<DoctorHistoryPosition>()
-        .page::<Page<Appointment, DoctorHistoryPosition>>(
-            DOCTOR_HISTORY_PAGE,
-            "A page of appointments.",
-        )
-        .reads(),
-        route(
-            "GET /api/doctors/{id}/availability",
-            "When a doctor can be visited: free slots, by start",
-        )
-        .action(Action::SeeDoctors)
-        .id("id", doctor)
-        .days(AVAILABILITY_DAYS, "doctor's")
-        .cursor::<SlotPosition>()
-        .page::<Page<Slot, SlotPosition>>(AVAILABILITY_PAGE, "A page of slots.")
-        .reads(),
-        route(
-            "GET /api/doctors/{id}/dashboard",
-            "What became of a doctor's time on a range of days",
-        )
-        .action(Action::SeeSchedule)
-        .id("id", doctor)
-        .days(DASHBOARD_DAYS, "doctor's")
-        .many::<Dashboard>("The figures.")
-        .reads(),
-        route("GET /api/doctors/{id}", "One doctor, with their week")
+            .page::<DoctorPosition>("A page of doctors."),
+        route("GET /api/doctors/{id}")
+            .id("getDoctor")
+            .summary("Returns a doctor with their working hours")
             .action(Action::SeeDoctors)
-            .id("id", doctor)
-            .one::<DoctorDetail>("The doctor; their time off for staff and themselves.")
-            .reads(),
-        route(
-            "PUT /api/doctors/{id}/working-hours",
-            "Replaces a doctor's ordinary week",
-        )
-        .action(Action::ChangeFrame)
-        .id("id", doctor)
-        .if_match()
-        .body::<NewWeek>()
-        .changed::<Changed<'_>>(
-            "The doctor as they are now, whose ETag it is, and appointments that are outside the week.",
-        )
-        .refuses(&[Problem::InvalidWorkingHours])
-        .writes(),
-        route("POST /api/doctors/{id}/time-off", "Takes a doctor away for a time")
+            .answers::<DoctorDetail>("The doctor. Staff and the doctor also get the time off."),
+        route("GET /api/doctors/{id}/dashboard")
+            .id("getDashboard")
+            .summary("Returns statistics of a doctor's appointments in a range of days")
+            .action(Action::SeeSchedule)
+            .days(DASHBOARD_DAYS, "doctor's")
+            .answers::<Dashboard>("The statistics."),
+        route("PUT /api/doctors/{id}/working-hours")
+            .id("replaceWorkingHours")
+            .summary("Replaces a doctor's weekly working hours")
             .action(Action::ChangeFrame)
-            .id("id", doctor)
-            .idempotent()
-            .body::<TimeOffDraft>()
-            .added::<Added<'_>>("The absence, and the appointments that are in it.")
-            .writes(),
-        route(
-            "DELETE /api/doctors/{id}/time-off/{timeOffId}",
-            "Takes an absence back",
-        )
-        .action(Action::ChangeFrame)
-        .id("id", doctor)
-        .id("timeOffId", "The absence.")
-        .removed("There is no such absence any more.")
-        .writes(),
-        route("GET /api/patients", "Patients by a part of name or phone number")
-            .action(Action::SearchPatients)
-            .needed_search(
-                "q",
-                "Words of the name, or a part of the phone number's digits; of two characters, or two digits, the beginning. At least two letters or digits.",
+            .if_match()
+            .body::<NewWeek>()
+            .changed::<Changed<'_>>(
+                "The updated doctor, with their ETag, and the appointments outside the new hours.",
             )
-            .query::<PageLimit<PATIENTS_PAGE>>("limit", "The most on a page.")
-            .cursor::<PatientPosition>()
-            .page::<Page<FoundPatient, PatientPosition>>(PATIENTS_PAGE, "A page of patients.")
-            .reads(),
-        route("POST /api/patients", "Registers a patient")
+            .refuses(&[Problem::InvalidWorkingHours]),
+        route("POST /api/doctors/{id}/time-off")
+            .id("createTimeOff")
+            .summary("Adds time off for a doctor")
+            .action(Action::ChangeFrame)
+            .body::<TimeOffDraft>()
+            .created_unchangeable::<Added<'_>>("The time off, and the appointments during it."),
+        route("DELETE /api/doctors/{id}/time-off/{timeOffId}")
+            .id("deleteTimeOff")
+            .summary("Deletes a doctor's time off")
+            .action(Action::ChangeFrame)
+            .deleted("The time off is deleted."),
+    ]
+}
+
+fn patients(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
+    let route = |key| Operation::new(schemas, "Patients", key);
+    vec![
+        route("GET /api/patients").id("searchPatients").summary("Searches patients by name or phone number")
+            .action(Action::SearchPatients)
+            .required_search("q", "Words of the name, or a part of the phone number's digits, with at least two letters or digits. A search of only two matches only beginnings.")
+            .page::<PatientPosition>("A page of patients."),
+        route("POST /api/patients").id("registerPatient").summary("Registers a patient")
             .action(Action::KeepPatients)
-            .idempotent()
             .body::<patients::Draft>()
-            .created::<Patient>("Registered.")
-            .refuses(&[Problem::SubjectTaken])
-            .writes(),
-        route("GET /api/patients/{id}", "One patient")
+            .created::<Patient>("The patient is registered.")
+            .refuses(&[Problem::SubjectTaken]),
+        route("GET /api/patients/{id}").id("getPatient").summary("Returns a patient")
             .action(Action::SeePatient)
-            .id("id", patient)
-            .one::<Patient>("The patient; who logs in as them for staff.")
-            .reads(),
-        route("PATCH /api/patients/{id}", "Corrects what is known of a patient")
+            .answers::<Patient>("The patient. Staff also get the subject of the patient's tokens."),
+        route("PATCH /api/patients/{id}").id("updatePatient").summary("Updates a patient's details")
             .action(Action::KeepPatients)
-            .id("id", patient)
             .if_match()
             .body::<patients::Patch>()
-            .changed::<Patient>("The patient as they are now.")
-            .refuses(&[Problem::SubjectTaken])
-            .writes(),
-        route(
-            "GET /api/patients/{id}/appointments",
-            "A patient's appointments of a range of days, by start; for a doctor the ones with themselves",
-        )
-        .action(Action::SeePatientAppointments)
-        .id("id", patient)
-        .days(HISTORY_DAYS, "clinic's")
-        .query::<PageLimit<PATIENT_HISTORY_PAGE>>("limit", "The most on a page.")
-        .cursor::<PatientHistoryPosition>()
-        .page::<Page<PatientAppointment, PatientHistoryPosition>>(
-            PATIENT_HISTORY_PAGE,
-            "A page of appointments.",
-        )
-        .reads(),
-        route("POST /api/appointments", "Books an appointment")
-            .action(Action::Book)
-            .idempotent()
-            .body::<Draft>()
-            .created::<AppointmentDetail>("Booked.")
-            .refuses(NO_SUCH_TIME)
-            .refuses(&[Problem::DoctorInactive, Problem::UnknownReference])
-            .writes(),
-        route("GET /api/appointments/{id}", "One appointment")
-            .action(Action::SeeAppointment)
-            .id("id", appointment)
-            .one::<AppointmentDetail>("The appointment; its notes for staff and its doctor.")
-            .reads(),
-        route(
-            "PATCH /api/appointments/{id}",
-            "Moves an appointment, or changes its status or notes",
-        )
-        .action(Action::SeeAppointment)
-        .id("id", appointment)
-        .if_match()
-        .body::<Patch>()
-        .says(format!("{STATE_MACHINE}\n\n{}", state_machine()))
-        .changed::<AppointmentDetail>("The appointment as it is now.")
-        .refuses(NO_SUCH_TIME)
-        .refuses(&[Problem::AppointmentStarted, Problem::DoctorInactive, Problem::NotMovable, Problem::TooEarly, Problem::InvalidTransition])
-        .writes(),
-        route(
-            "POST /api/appointments/{id}/cancel",
-            "Gives an appointment up; asked for again, it answers the same",
-        )
-        .action(Action::Cancel)
-        .id("id", appointment)
-        .body::<Reason>()
-        .changed::<AppointmentDetail>("The appointment, cancelled.")
-        .refuses(&[Problem::AppointmentStarted, Problem::InvalidTransition])
-        .writes(),
-        route(
-            "GET /api/health",
-            "Is the process up; is the database, for staff",
-        )
-        .refuses(&[Problem::Unauthenticated, Problem::Forbidden])
-        .query::<Deep>("deep", "Whether the database is looked at.")
-        .many::<Health>("It is.")
-        .reads(),
-        route("GET /api/live", "Is the process up")
-            .open()
-            .many::<Health>("It is."),
-        route("GET /api/openapi.json", "This document")
-            .open()
-            .many::<Document>("The document."),
+            .changed::<Patient>("The updated patient.")
+            .refuses(&[Problem::SubjectTaken]),
+    ]
+}
+
+fn service(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
+    let route = |tag, key| Operation::new(schemas, tag, key);
+    vec![
+        route("Identity", "GET /api/me")
+            .id("getCurrentUser")
+            .summary("Returns the caller's roles and ids")
+            .action(Action::SeeOneself)
+            .answers::<Me>("The caller's roles, and the doctor or patient that they are."),
+        route("Health", "GET /api/health")
+            .id("getHealth")
+            .summary("Returns whether the process is running and, for staff, the database's state")
+            .query::<Deep>("deep", "Whether to check the database.")
+            .answers::<Health>("The process is running."),
+        route("Health", "GET /api/live")
+            .id("getLiveness")
+            .summary("Returns whether the process is running")
+            .public()
+            .answers::<Health>("The process is running."),
+        route("Documentation", "GET /api/openapi.json")
+            .id("getOpenApiDocument")
+            .summary("Returns this document")
+            .public()
+            .answers::<Document>("The document."),
     ]
 }
 

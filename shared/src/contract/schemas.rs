@@ -7,11 +7,8 @@ use schemars::{
 };
 use serde_json::{Map, Value};
 
-/// How a schema is had, before there is a place to put what it refers to.
-pub(super) type SchemaOf = fn(&mut Schemas) -> Value;
-
-/// What is accepted of a type, and what is shown: they differ where a field has a default, or is left
-/// out when there is nothing to show.
+/// The schemas of what is accepted, and of what is shown: they differ if a field has a default, or is
+/// omitted when empty.
 pub(super) struct Schemas {
     accepted: SchemaGenerator,
     shown: SchemaGenerator,
@@ -44,15 +41,15 @@ impl Schemas {
         self.shown.subschema_for::<T>().to_value()
     }
 
-    /// What the schemas refer to, by name.
+    /// The definitions that the schemas refer to, by name.
     ///
     /// # Panics
-    /// Where two types have one name.
+    /// If two types have the same name.
     pub(super) fn into_definitions(mut self) -> Map<String, Value> {
         let mut definitions = self.accepted.take_definitions(true);
         for (name, shown) in self.shown.take_definitions(true) {
             if let Some(accepted) = definitions.get(&name) {
-                assert_eq!(*accepted, shown, "`{name}` is two types");
+                assert_eq!(*accepted, shown, "two types are called `{name}`");
             }
             definitions.insert(name, shown);
         }
@@ -60,7 +57,7 @@ impl Schemas {
     }
 }
 
-/// Takes out the default of a field that is optional: that it is none says nothing.
+/// Removes a default of null, which says nothing about an optional field.
 fn forget_null(schema: &mut Schema) {
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");

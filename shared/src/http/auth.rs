@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{config::Claims, http::problem::Error};
 
-/// What somebody is to the clinic. The strongest comes first.
+/// A role at the clinic. The strongest comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]

@@ -41,21 +41,6 @@ impl<'de, const MAX: u16> Deserialize<'de> for PageLimit<MAX> {
     }
 }
 
-#[cfg(feature = "contract")]
-impl<const MAX: u16> schemars::JsonSchema for PageLimit<MAX> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("LimitTo{MAX}").into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX, "default": MAX })
-    }
-}
-
 /// Where a page ended: what its query orders by.
 pub trait Position: Serialize + DeserializeOwned {
     /// The list that the position belongs to. A cursor of another list does not pass.
@@ -167,7 +152,7 @@ impl<P> schemars::JsonSchema for Cursor<P> {
 pub struct Page<T, P> {
     /// The rows, in the list's order.
     pub data: Vec<T>,
-    /// Whether and where the list goes on.
+    /// Whether the list continues, and from which cursor.
     pub page: PageInfo<P>,
 }
 
@@ -184,7 +169,7 @@ pub struct PageInfo<P> {
     pub limit: u16,
     /// Whether there are rows behind this page.
     pub has_more: bool,
-    /// Where they begin.
+    /// The cursor of the next page.
     pub next_cursor: Option<Cursor<P>>,
 }
 

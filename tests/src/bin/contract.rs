@@ -1,5 +1,5 @@
-//! `make contract`: writes what the code says about the API to `shared/openapi.json`. A test compares
-//! the two.
+//! `make contract`: writes the description of the API to `shared/openapi.json`. A test fails if that
+//! file is stale.
 
 use std::{fs, path::Path, process::ExitCode};
 

@@ -45,7 +45,7 @@ pub struct Patch {
     #[serde(default, deserialize_with = "given")]
     #[cfg_attr(feature = "contract", schemars(with = "DateTime<Utc>"))]
     pub ends_at: Option<DateTime<Utc>>,
-    /// Where it stands: one step further, or for staff one back. `cancelled` has a route of its own,
+    /// The status: one step further, or for staff one back. `cancelled` has a route of its own,
     /// because it has a reason.
     #[serde(default, deserialize_with = "given")]
     #[cfg_attr(feature = "contract", schemars(with = "Status"))]
@@ -81,7 +81,7 @@ pub struct Edit<'a> {
 )]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// In the words of whoever cancels; at most 500 characters.
+    /// The reason; at most 500 characters.
     #[serde(default)]
     pub reason: Text<0, 500>,
 }

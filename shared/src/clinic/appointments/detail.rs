@@ -23,14 +23,14 @@ pub struct AppointmentDetail {
     pub starts_at: DateTime<Utc>,
     /// When it is over; this moment no longer belongs to it.
     pub ends_at: DateTime<Utc>,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// Why the patient comes, in the words of whoever booked.
+    /// The reason for the visit, as given when it was booked.
     pub reason: String,
-    /// Clinical notes; absent for whoever may not see them.
+    /// Clinical notes; absent if the caller may not see them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
-    /// Why it was cancelled, where it was.
+    /// Why it was cancelled, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<String>,
     /// When it was booked.

@@ -39,7 +39,7 @@ impl Position for PatientHistoryPosition {
     const LIST: &'static str = "patient-appointments";
 }
 
-/// An appointment as the list of a patient's shows it: no notes, and with whom.
+/// An appointment as a patient's list shows it: the doctor, and no notes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -50,9 +50,9 @@ pub struct PatientAppointment {
     pub starts_at: DateTime<Utc>,
     /// When it is over; this moment no longer belongs to it.
     pub ends_at: DateTime<Utc>,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// Why the patient comes, in the words of whoever booked.
+    /// The reason for the visit, as given when it was booked.
     pub reason: String,
     /// Who is visited.
     pub doctor: DoctorName,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::refusal::Refusal;
 
-/// Where an appointment stands.
+/// The status of an appointment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -70,7 +70,7 @@ pub struct Removal<'a> {
     pub access: Access<'a>,
 }
 
-/// The absence, and whom to call.
+/// The time off, and the appointments to move.
 #[derive(Serialize)]
 #[cfg_attr(
     feature = "contract",

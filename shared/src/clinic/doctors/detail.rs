@@ -32,8 +32,7 @@ pub struct DoctorDetail {
     pub slot_minutes: i32,
     /// An ordinary week, from Monday on.
     pub working_hours: Vec<WorkingHours>,
-    /// Absences that are not over, by their beginning; absent for whoever is neither staff nor the
-    /// doctor.
+    /// Current and future time off by its start; absent unless the caller is staff or the doctor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_off: Option<Vec<TimeOff>>,
     /// Whether there are more of them.

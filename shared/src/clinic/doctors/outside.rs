@@ -24,7 +24,7 @@ pub struct OutsideAppointment {
     pub starts_at: DateTime<Utc>,
     /// When it is over.
     pub ends_at: DateTime<Utc>,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
     /// Who comes.
     pub patient: PatientName,

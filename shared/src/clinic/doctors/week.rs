@@ -104,7 +104,7 @@ impl TryFrom<String> for WallClock {
 pub struct NewWeek {
     /// All of it, in any order. None: the doctor is booked by staff alone.
     pub working_hours: WeekOf,
-    /// How long an offered slot is; stays where it is absent.
+    /// How long an offered slot is; unchanged if absent.
     pub slot_minutes: Option<SlotMinutes>,
 }
 
@@ -162,7 +162,7 @@ pub struct Replacement<'a> {
     pub access: Access<'a>,
 }
 
-/// The doctor as they are now, and whom to call.
+/// The updated doctor, and the appointments to move.
 #[derive(Serialize)]
 #[cfg_attr(
     feature = "contract",

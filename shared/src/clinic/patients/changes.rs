@@ -61,7 +61,7 @@ impl Repeatable for Registration<'_> {
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Patch {
-    /// The name, which everybody has.
+    /// The name, which cannot be removed.
     #[serde(default, deserialize_with = "given")]
     #[cfg_attr(feature = "contract", schemars(with = "Text<1, 200>"))]
     pub full_name: Option<Text<1, 200>>,

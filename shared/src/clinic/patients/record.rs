@@ -22,7 +22,7 @@ pub struct Patient {
     pub email: Option<String>,
     /// The day they were born.
     pub date_of_birth: Option<NaiveDate>,
-    /// Who logs in as them, null for nobody; absent for whoever is not staff.
+    /// The subject of the patient's tokens, or null; absent unless the caller is staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Option<String>>,
 }

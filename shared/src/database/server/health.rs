@@ -5,7 +5,7 @@ use sqlx::PgExecutor;
 
 use crate::database::pool::Statistics;
 
-/// Whether the database is looked at.
+/// Whether to check the database.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 pub enum Deep {
@@ -17,14 +17,14 @@ pub enum Deep {
     No,
 }
 
-/// That the process is up and, where it was looked at, the database.
+/// The state of the process and, if it was checked, of the database.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     /// `ok`.
     pub status: &'static str,
-    /// The database, where it was looked at.
+    /// The state of the database, if it was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseHealth>,
 }
@@ -34,7 +34,7 @@ pub struct Health {
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseHealth {
-    /// That it answered; where it does not, there is a problem instead.
+    /// True: if the database does not answer, the response is a problem.
     pub reachable: bool,
     /// What one look at it told.
     #[serde(flatten)]
