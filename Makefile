@@ -34,7 +34,7 @@ help: ## List the targets and their variables
 	@echo "  ROLE=$(ROLE)        token: doctor, patient or staff"
 	@echo "  ID=                token: the row of the doctor or the patient whose token it is"
 	@echo "  RUNS=$(RUNS)            measure: how often each case is measured; 1 for a quick look"
-	@echo "  ARGS=              measure: further arguments, such as --set DATABASE_LEASE_HOT_MS=0 or --help"
+	@echo "  ARGS=              measure: further arguments, such as --set DATABASE_REUSE_WITHIN_MS=0 or --help"
 	@echo "  DATABASE=          budget, deploy: which database, and further arguments of headroom check;"
 	@echo "                     budget takes --max-connections 100 where nothing is said, deploy wants to be told"
 	@echo "  ENV=$(ENV)            deploy: the stage in samconfig.toml"

@@ -5,6 +5,7 @@ pub mod database_url;
 mod error;
 mod lease;
 mod migration;
+mod renamed;
 mod source;
 
 use std::{env, fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
@@ -13,10 +14,12 @@ use uuid::Uuid;
 
 pub use database::{Database, Guards};
 #[cfg(feature = "operator")]
-pub(crate) use database::{LEASE_LONG, RETENTION_MARK, statement_timeout};
+pub(crate) use database::{LEASE_LONG, RETAINED_PERCENT, statement_timeout};
 pub use error::ConfigError;
 pub use lease::Terms;
 pub use migration::{Application, Migration};
+#[cfg(feature = "operator")]
+pub(crate) use renamed::RENAMED;
 #[cfg(feature = "operator")]
 pub(crate) use source::{APPLICATION, ROLES};
 pub(crate) use source::{MONITOR, OWNER, application, credentials_timeout, parse};

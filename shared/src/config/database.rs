@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::{ConfigError, MAX_SECONDS, concurrency, milliseconds, number, seconds};
+use super::{ConfigError, MAX_SECONDS, concurrency, milliseconds, number, renamed, seconds};
 use crate::{
     config::Terms,
     config::database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT},
@@ -17,8 +17,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(4);
 const PING_AFTER: Duration = Duration::from_secs(30);
 /// The default of `DATABASE_LEASE_LONG`, in seconds.
 pub(crate) const LEASE_LONG: u64 = 300;
-/// The default of `DATABASE_RETENTION_MARK`, in percent.
-pub(crate) const RETENTION_MARK: u8 = 80;
+/// The default of `DATABASE_RETAINED_PERCENT`, in percent.
+pub(crate) const RETAINED_PERCENT: u8 = 80;
 /// By how much the server's limit for a statement stays below the client's, so that the server
 /// ends the statement before the client stops listening.
 const BELOW_SOCKET_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,6 +48,7 @@ impl Database {
     /// # Errors
     /// [`ConfigError`], which names the variable and what is accepted.
     pub fn from_env(url: DatabaseUrl) -> Result<Self, ConfigError> {
+        renamed::refuse_old_names()?;
         let explicit =
             number("DATABASE_STATEMENT_TIMEOUT", 1, MAX_SECONDS)?.map(Duration::from_secs);
         Ok(Self {
@@ -112,10 +113,10 @@ fn lease_from_env() -> Result<Terms, ConfigError> {
     Ok(Terms {
         short: milliseconds("DATABASE_LEASE_SHORT_MS", 50, 250)?,
         long: seconds("DATABASE_LEASE_LONG", LEASE_LONG)?,
-        crowded: seconds("DATABASE_LEASE_CROWDED", 1)?,
-        slice: milliseconds("DATABASE_LEASE_SLICE_MS", 1, 2000)?,
-        hot: milliseconds("DATABASE_LEASE_HOT_MS", 0, 250)?,
-        mark: number("DATABASE_RETENTION_MARK", 0, 100)?.unwrap_or(RETENTION_MARK),
+        crowded: seconds("DATABASE_LEASE_LONG_MIN", 1)?,
+        slice: milliseconds("DATABASE_RECOUNT_AFTER_MS", 1, 2000)?,
+        hot: milliseconds("DATABASE_REUSE_WITHIN_MS", 0, 250)?,
+        mark: number("DATABASE_RETAINED_PERCENT", 0, 100)?.unwrap_or(RETAINED_PERCENT),
     })
 }
 

@@ -11,17 +11,17 @@ pub struct Terms {
     /// `DATABASE_LEASE_LONG`, seconds, 1 to 900, default 300: how long a retained session may sit idle,
     /// at most, however rarely its environment is used; see [`Terms::asked`].
     pub long: Duration,
-    /// `DATABASE_LEASE_CROWDED`, seconds, 1 to 900, default 1: the same when the retained sessions reach
+    /// `DATABASE_LEASE_LONG_MIN`, seconds, 1 to 900, default 1: the same when the retained sessions reach
     /// the mark, and for an environment that was never used before.
     pub crowded: Duration,
-    /// `DATABASE_LEASE_SLICE_MS`, 1 to 900 000, default 2000: how long a hot environment keeps a
+    /// `DATABASE_RECOUNT_AFTER_MS`, 1 to 900 000, default 2000: how long a hot environment keeps a
     /// transient session before it asks again, and how long an environment that found the mark reached
     /// opens sessions without asking.
     pub slice: Duration,
-    /// `DATABASE_LEASE_HOT_MS`, 0 to 900 000, default 250: how recently an environment must have been
+    /// `DATABASE_REUSE_WITHIN_MS`, 0 to 900 000, default 250: how recently an environment must have been
     /// used to be hot; 0 closes every transient session with its answer.
     pub hot: Duration,
-    /// `DATABASE_RETENTION_MARK`, 0 to 100, default 80: the share of the role's slots, in percent, up to
+    /// `DATABASE_RETAINED_PERCENT`, 0 to 100, default 80: the share of the role's slots, in percent, up to
     /// which sessions are retained.
     pub mark: u8,
 }

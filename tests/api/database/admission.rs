@@ -83,7 +83,7 @@ async fn a_limit_above_the_servers_slots_retains_no_more_than_their_share() {
         .setting("superuser_reserved_connections", 3);
     let mut clinic = Clinic::open_on(database.start().await.unwrap(), "", |fleet| {
         fleet
-            .variable("DATABASE_LEASE_CROWDED", "300")
+            .variable("DATABASE_LEASE_LONG_MIN", "300")
             .reserved_concurrency("doctors", 16)
     })
     .await;
@@ -142,9 +142,9 @@ async fn a_session_that_is_there_goes_before_a_new_one() {
         fleet
             .max_concurrency("doctors", 16)
             .function_variable("doctors", "DATABASE_CONNECTION_LIMIT", "4")
-            .variable("DATABASE_RETENTION_MARK", "20")
-            .variable("DATABASE_LEASE_CROWDED", "300")
-            .variable("DATABASE_LEASE_HOT_MS", "0")
+            .variable("DATABASE_RETAINED_PERCENT", "20")
+            .variable("DATABASE_LEASE_LONG_MIN", "300")
+            .variable("DATABASE_REUSE_WITHIN_MS", "0")
             .variable("DATABASE_LOCK_TIMEOUT", "60")
             .variable("DATABASE_STATEMENT_TIMEOUT", "60")
     })

@@ -24,7 +24,7 @@ async fn frozen(fleet: &Fleet, function: &str, count: usize) -> Vec<EnvironmentS
 
 /// What is retained stays however long the machine takes between two requests.
 fn lasting(fleet: Builder) -> Builder {
-    fleet.variable("DATABASE_LEASE_CROWDED", "300")
+    fleet.variable("DATABASE_LEASE_LONG_MIN", "300")
 }
 
 /// The function's retained sessions.

@@ -79,7 +79,7 @@ async fn every_session_is_told_its_guards_by_the_function_itself() {
             .variable("DATABASE_KEEPALIVE_INTERVAL", "11")
             .variable("DATABASE_KEEPALIVE_COUNT", "4")
             .variable("DATABASE_CONNECTION_CHECK_INTERVAL_MS", "900")
-            .variable("DATABASE_LEASE_CROWDED", "13")
+            .variable("DATABASE_LEASE_LONG_MIN", "13")
             .variable("DATABASE_LEASE_LONG", "13")
     })
     .await;
@@ -188,7 +188,7 @@ async fn clinic_that_notes_goodbyes(adapt: impl FnOnce(Builder) -> Builder) -> C
     let database = Database::builder().setting("log_min_messages", "debug1");
     let database = database.start().await.unwrap();
     // Sessions stay until their environment ends.
-    let adapt = |fleet: Builder| adapt(fleet.variable("DATABASE_LEASE_CROWDED", "300"));
+    let adapt = |fleet: Builder| adapt(fleet.variable("DATABASE_LEASE_LONG_MIN", "300"));
     let mut clinic = Clinic::open_on(database, "", adapt).await;
     assert_eq!(clinic.get("/api/doctors").await.status, 200);
     assert_eq!(clinic.sessions().await, 1);

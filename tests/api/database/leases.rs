@@ -30,7 +30,7 @@ fn opened(clinic: &Clinic) -> usize {
 fn always_hot(fleet: Builder) -> Builder {
     fleet
         .variable("DATABASE_LEASE_SHORT_MS", "600000")
-        .variable("DATABASE_LEASE_HOT_MS", "600000")
+        .variable("DATABASE_REUSE_WITHIN_MS", "600000")
 }
 
 async fn is_frozen(clinic: &Clinic) {
@@ -46,7 +46,7 @@ async fn a_lease_ends_the_session_of_a_frozen_environment_and_the_next_request_w
     let mut clinic = Clinic::open_with("", |fleet| {
         fleet
             .variable("DATABASE_LEASE_LONG", "1")
-            .variable("DATABASE_LEASE_CROWDED", "1")
+            .variable("DATABASE_LEASE_LONG_MIN", "1")
     })
     .await;
     for _ in 0..2 {
@@ -73,7 +73,7 @@ async fn a_read_that_the_end_of_the_lease_overtook_is_run_again() {
         fleet
             .variable("DATABASE_URL", url)
             .variable("DATABASE_LEASE_LONG", "5")
-            .variable("DATABASE_LEASE_CROWDED", "5")
+            .variable("DATABASE_LEASE_LONG_MIN", "5")
             // The client listens for longer than the lease lasts.
             .variable("DATABASE_STATEMENT_TIMEOUT", "10")
     })
@@ -100,8 +100,8 @@ async fn a_read_that_the_end_of_the_lease_overtook_is_run_again() {
 async fn above_the_mark_a_session_is_given_back_with_its_answer() {
     let mut clinic = Clinic::open_with("", |fleet| {
         fleet
-            .variable("DATABASE_RETENTION_MARK", "0")
-            .variable("DATABASE_LEASE_HOT_MS", "0")
+            .variable("DATABASE_RETAINED_PERCENT", "0")
+            .variable("DATABASE_REUSE_WITHIN_MS", "0")
             // Not the server's doing.
             .variable("DATABASE_LEASE_SHORT_MS", "600000")
     })
@@ -123,9 +123,9 @@ async fn counts_above_the_mark(slice_ms: &str) -> usize {
     let server = Database::builder().setting("log_statement", "all");
     let mut clinic = Clinic::open_on(server.start().await.unwrap(), "", |fleet| {
         fleet
-            .variable("DATABASE_RETENTION_MARK", "0")
-            .variable("DATABASE_LEASE_HOT_MS", "0")
-            .variable("DATABASE_LEASE_SLICE_MS", slice_ms)
+            .variable("DATABASE_RETAINED_PERCENT", "0")
+            .variable("DATABASE_REUSE_WITHIN_MS", "0")
+            .variable("DATABASE_RECOUNT_AFTER_MS", slice_ms)
     })
     .await;
     for requests in 1..=5 {
@@ -148,7 +148,7 @@ async fn whoever_found_the_mark_reached_does_not_count_again_within_a_slice() {
 #[tokio::test]
 async fn a_hot_environment_keeps_its_transient_session_for_a_slice() {
     let mut clinic = Clinic::open_with("", |fleet| {
-        always_hot(fleet).variable("DATABASE_RETENTION_MARK", "0")
+        always_hot(fleet).variable("DATABASE_RETAINED_PERCENT", "0")
     })
     .await;
     for _ in 0..30 {
@@ -197,10 +197,10 @@ async fn clinic_of_one_retained(slice_ms: &str) -> (Clinic, Proxy) {
     let clinic = Clinic::open_on(database, "", |fleet| {
         always_hot(fleet)
             .variable("DATABASE_URL", url)
-            .variable("DATABASE_LEASE_CROWDED", "300")
+            .variable("DATABASE_LEASE_LONG_MIN", "300")
             // Of the role's 90.
-            .variable("DATABASE_RETENTION_MARK", "2")
-            .variable("DATABASE_LEASE_SLICE_MS", slice_ms)
+            .variable("DATABASE_RETAINED_PERCENT", "2")
+            .variable("DATABASE_RECOUNT_AFTER_MS", slice_ms)
     })
     .await;
     (clinic, proxy)
@@ -277,11 +277,11 @@ async fn without_a_limit_of_the_role_the_servers_slots_count_and_one_warning_say
     let database = Database::builder().max_connections(23).start().await;
     let mut clinic = Clinic::open_on(database.unwrap(), "", |fleet| {
         fleet
-            .variable("DATABASE_RETENTION_MARK", "5")
-            .variable("DATABASE_LEASE_HOT_MS", "0")
+            .variable("DATABASE_RETAINED_PERCENT", "5")
+            .variable("DATABASE_REUSE_WITHIN_MS", "0")
             // Every session asks.
-            .variable("DATABASE_LEASE_SLICE_MS", "1")
-            .variable("DATABASE_LEASE_CROWDED", "300")
+            .variable("DATABASE_RECOUNT_AFTER_MS", "1")
+            .variable("DATABASE_LEASE_LONG_MIN", "300")
     })
     .await;
     clinic

@@ -20,7 +20,7 @@ const UPCOMING: &str = "appointments-upcoming";
 
 /// A clinic whose sessions stay however long the machine takes between two requests.
 async fn lasting() -> Clinic {
-    Clinic::open_with("", |fleet| fleet.variable("DATABASE_LEASE_CROWDED", "300")).await
+    Clinic::open_with("", |fleet| fleet.variable("DATABASE_LEASE_LONG_MIN", "300")).await
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_session_long_idle_is_asked_for_a_sign_of_life_and_a_busy_one_is_not()
     let mut clinic = Clinic::open_on(database, "", |fleet| {
         fleet
             .variable("DATABASE_URL", url)
-            .variable("DATABASE_LEASE_CROWDED", "300")
+            .variable("DATABASE_LEASE_LONG_MIN", "300")
             // Idle for longer than nothing: always.
             .function_variable("doctors", "DATABASE_PING_AFTER", "0")
     })
@@ -272,7 +272,7 @@ async fn sessions_are_replaced_when_their_lifetime_or_idle_time_is_over() {
     ] {
         // The lease is not what ends them.
         let clinic = Clinic::open_with(parameters, |fleet| {
-            fleet.variable("DATABASE_LEASE_CROWDED", "300")
+            fleet.variable("DATABASE_LEASE_LONG_MIN", "300")
         })
         .await;
         let sessions = || {

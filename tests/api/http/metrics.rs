@@ -25,7 +25,7 @@ async fn metrics_of_requests_refusals_and_retries_add_up() {
         fleet
             .variable("POWERTOOLS_SERVICE_NAME", "clinic")
             // Sessions stay until they are killed.
-            .variable("DATABASE_LEASE_CROWDED", "60")
+            .variable("DATABASE_LEASE_LONG_MIN", "60")
     })
     .await;
     for _ in 0..5 {
@@ -101,8 +101,8 @@ async fn metrics_of_requests_refusals_and_retries_add_up() {
 async fn a_transient_session_that_is_given_back_is_counted() {
     let clinic = Clinic::open_with("", |fleet| {
         fleet
-            .variable("DATABASE_RETENTION_MARK", "0")
-            .variable("DATABASE_LEASE_HOT_MS", "0")
+            .variable("DATABASE_RETAINED_PERCENT", "0")
+            .variable("DATABASE_REUSE_WITHIN_MS", "0")
     })
     .await;
     for _ in 0..3 {

@@ -28,7 +28,7 @@ pub(crate) async fn watched(ceiling: u32) -> Clinic {
             .function_variable(MONITOR, "DATABASE_URL", &url)
             .function_variable("migrate", "DATABASE_CEILING", ceiling.to_string())
             .variable("POWERTOOLS_SERVICE_NAME", "clinic")
-            .variable("DATABASE_LEASE_CROWDED", "60")
+            .variable("DATABASE_LEASE_LONG_MIN", "60")
     })
     .await
 }

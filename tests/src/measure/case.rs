@@ -312,7 +312,7 @@ impl Stage {
             fleet = fleet.variable(name, value);
         }
         if case.closes_transient_sessions() {
-            fleet = fleet.variable("DATABASE_LEASE_HOT_MS", "0");
+            fleet = fleet.variable("DATABASE_REUSE_WITHIN_MS", "0");
         }
         Ok(fleet.start().await?)
     }

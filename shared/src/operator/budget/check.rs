@@ -12,7 +12,7 @@ use super::{
     settings, time_limits,
 };
 use crate::{
-    config::{LEASE_LONG, MAX_SECONDS, RETENTION_MARK},
+    config::{LEASE_LONG, MAX_SECONDS, RETAINED_PERCENT},
     operator::template::{Function, Template, Unread},
 };
 
@@ -110,7 +110,7 @@ pub fn check(question: &Question<'_>) -> Report {
     let mut unbounded = Vec::new();
     let mut assumed = Vec::new();
     for (function, url) in functions.iter().zip(urls) {
-        let mut found = Vec::new();
+        let mut found = settings::old_names(function);
         match url {
             Ok(url) => {
                 if !url.known {
@@ -241,10 +241,10 @@ fn unread(template: &Template, nested_are_apart: bool) -> Vec<Finding> {
 fn leases(function: &Function) -> Result<(u64, u32), Finding> {
     let most = MAX_SECONDS as u32;
     let seconds = demand::number(function, "DATABASE_LEASE_LONG", 1, most)?;
-    let mark = demand::number(function, "DATABASE_RETENTION_MARK", 0, 100)?;
+    let mark = demand::number(function, "DATABASE_RETAINED_PERCENT", 0, 100)?;
     Ok((
         seconds.map_or(LEASE_LONG, u64::from),
-        mark.unwrap_or(RETENTION_MARK.into()),
+        mark.unwrap_or(RETAINED_PERCENT.into()),
     ))
 }
 

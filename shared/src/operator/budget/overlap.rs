@@ -11,7 +11,7 @@ use serde::Serialize;
 pub struct Retention {
     /// `DATABASE_LEASE_LONG`: how long a retained session may sit idle, in seconds.
     pub lease_seconds: u64,
-    /// `DATABASE_RETENTION_MARK`: the share of the ceiling up to which sessions are retained, in
+    /// `DATABASE_RETAINED_PERCENT`: the share of the ceiling up to which sessions are retained, in
     /// percent.
     pub mark: u32,
     /// Whether the server enforces leases: not behind a pooler, and not before PostgreSQL 14.

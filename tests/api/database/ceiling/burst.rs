@@ -110,7 +110,7 @@ async fn a_burst_of_300_on_300_environments_is_answered() {
 #[tokio::test]
 async fn without_the_roles_limit_a_burst_goes_through_the_ceiling_and_locks_others_out() {
     let (mut clinic, path) =
-        clinic(|fleet| waiting_for_locks(fleet).variable("DATABASE_RETENTION_MARK", "100")).await;
+        clinic(|fleet| waiting_for_locks(fleet).variable("DATABASE_RETAINED_PERCENT", "100")).await;
     let another = ordinary(&mut clinic).await;
     clinic
         .sql("alter role application connection limit -1")

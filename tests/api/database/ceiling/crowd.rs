@@ -64,8 +64,8 @@ async fn without_the_roles_limit_a_crowd_goes_through_the_ceiling() {
     // What a session has, it keeps.
     let (mut clinic, path) = clinic(|fleet| {
         fleet
-            .variable("DATABASE_RETENTION_MARK", "100")
-            .variable("DATABASE_LEASE_CROWDED", "300")
+            .variable("DATABASE_RETAINED_PERCENT", "100")
+            .variable("DATABASE_LEASE_LONG_MIN", "300")
     })
     .await;
     clinic

@@ -14,12 +14,12 @@ use crate::support::{clinic::Clinic, probe::PATIENCE};
 fn for_long(fleet: Builder) -> Builder {
     fleet
         .variable("DATABASE_LEASE_LONG", "600")
-        .variable("DATABASE_LEASE_CROWDED", "600")
+        .variable("DATABASE_LEASE_LONG_MIN", "600")
 }
 
 /// Nothing is kept free for others.
 fn without_a_mark(fleet: Builder) -> Builder {
-    for_long(fleet).variable("DATABASE_RETENTION_MARK", "100")
+    for_long(fleet).variable("DATABASE_RETAINED_PERCENT", "100")
 }
 
 /// Waits until the application has no transient session left.
@@ -121,7 +121,7 @@ async fn all_slots_of_vanished_environments_come_free_when_their_leases_end() {
     let (mut clinic, path) = clinic(|fleet| {
         waiting_for_locks(fleet)
             .variable("DATABASE_LEASE_LONG", "3")
-            .variable("DATABASE_LEASE_CROWDED", "3")
+            .variable("DATABASE_LEASE_LONG_MIN", "3")
     })
     .await;
     let answers = each_with_a_session(&mut clinic, &path, LIMIT).await;
