@@ -5,6 +5,7 @@ pub mod database_url;
 mod error;
 mod lease;
 mod migration;
+mod renamed;
 mod source;
 
 use std::{env, fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
@@ -17,6 +18,8 @@ pub(crate) use database::{LEASE_LONG, RETAINED_PERCENT, statement_timeout};
 pub use error::ConfigError;
 pub use lease::LeasePolicy;
 pub use migration::{Application, Migration};
+#[cfg(feature = "operator")]
+pub(crate) use renamed::RENAMED;
 #[cfg(feature = "operator")]
 pub(crate) use source::{APPLICATION, ROLES};
 pub(crate) use source::{MONITOR, OWNER, application, credentials_timeout, parse};

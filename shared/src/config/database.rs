@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::{ConfigError, MAX_SECONDS, concurrency, milliseconds, number, seconds};
+use super::{ConfigError, MAX_SECONDS, concurrency, milliseconds, number, renamed, seconds};
 use crate::{
     config::LeasePolicy,
     config::database_url::{DatabaseUrl, MAX_CONNECTION_LIMIT},
@@ -48,6 +48,7 @@ impl Database {
     /// # Errors
     /// [`ConfigError`], which names the variable and what is accepted.
     pub fn from_env(url: DatabaseUrl) -> Result<Self, ConfigError> {
+        renamed::refuse_old_names()?;
         let explicit =
             number("DATABASE_STATEMENT_TIMEOUT", 1, MAX_SECONDS)?.map(Duration::from_secs);
         Ok(Self {

@@ -23,6 +23,14 @@ pub enum ConfigError {
         /// What is accepted.
         accepted: String,
     },
+    /// A variable is set under the name that it had in an earlier release.
+    #[error("{old} is now called {new}; set that instead")]
+    Renamed {
+        /// The old name.
+        old: &'static str,
+        /// The name that replaced it.
+        new: &'static str,
+    },
     /// A variable that would reach the driver behind this module's back.
     #[error(
         "{name} is set, and the driver would follow it unasked; unset it and say the same in DATABASE_URL"

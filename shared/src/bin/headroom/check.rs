@@ -71,7 +71,7 @@ pub(crate) struct Arguments {
     /// Nested stacks have no function that uses the database, or are checked for themselves, with
     /// their sessions among --other-clients here. Otherwise it cannot be told what they add.
     #[arg(long)]
-    nested_apart: bool,
+    ignore_nested_stacks: bool,
     /// Lambda's concurrency of the account in the region.
     #[arg(long, value_name = "N", default_value_t = account::CONCURRENCY)]
     account_concurrency: u32,
@@ -162,7 +162,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Box<dyn Error>> {
         url,
         account_concurrency: arguments.account_concurrency,
         overlap_fails: arguments.overlap == OverlapMeans::Fail,
-        nested_are_apart: arguments.nested_apart,
+        ignore_nested_stacks: arguments.ignore_nested_stacks,
         server_version: limits
             .map(|limits| limits.version)
             .or(arguments.server_version.map(NonZeroU32::get)),

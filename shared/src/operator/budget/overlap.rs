@@ -13,7 +13,7 @@ pub struct Retention {
     pub lease_seconds: u64,
     /// `DATABASE_RETAINED_PERCENT`: the share of the ceiling up to which sessions are retained, in
     /// percent.
-    pub mark: u32,
+    pub percent: u64,
     /// Whether the server enforces leases: not behind a pooler, and not before PostgreSQL 14.
     pub leases: bool,
 }
@@ -33,7 +33,7 @@ pub struct Overlap {
 pub fn worst(active: u64, managed: u64, ceiling: u32, retention: Retention) -> Overlap {
     let frozen = active.saturating_sub(managed);
     let held = if retention.leases {
-        frozen.min(retained(ceiling, retention.mark).into())
+        frozen.min(retained(ceiling, retention.percent))
     } else {
         frozen
     };
@@ -44,9 +44,8 @@ pub fn worst(active: u64, managed: u64, ceiling: u32, retention: Retention) -> O
 }
 
 /// Sessions that are retained at most.
-fn retained(ceiling: u32, mark: u32) -> u32 {
-    let retained = u64::from(ceiling) * u64::from(mark.min(100)) / 100;
-    u32::try_from(retained).unwrap_or(ceiling)
+fn retained(ceiling: u32, percent: u64) -> u64 {
+    u64::from(ceiling) * percent.min(100) / 100
 }
 
 #[cfg(test)]
@@ -55,7 +54,7 @@ mod tests {
 
     const LEASES: Retention = Retention {
         lease_seconds: 300,
-        mark: 80,
+        percent: 80,
         leases: true,
     };
     const NONE: Retention = Retention {

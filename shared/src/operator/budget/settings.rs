@@ -7,7 +7,7 @@ use super::{
     finding::{Finding, Rule},
 };
 use crate::{
-    config::{APPLICATION, database_url::DatabaseUrl},
+    config::{APPLICATION, RENAMED, database_url::DatabaseUrl},
     operator::template::{Function, Variable},
 };
 
@@ -33,6 +33,17 @@ pub fn url(function: &Function, otherwise: &Url) -> Result<Url, Finding> {
             known: true,
         })
         .map_err(|what| Finding::fails(Rule::Configuration, what).of(&function.logical_id))
+}
+
+/// Variables that are set under the names of an earlier release, which the function would refuse.
+pub(super) fn old_names(function: &Function) -> Vec<Finding> {
+    let set = RENAMED.iter().filter(|(old, _)| is_set(function, old));
+    set.map(|(old, new)| {
+        Finding::fails(Rule::Configuration, format!("{old} is now called {new}"))
+            .of(&function.logical_id)
+            .change(format!("set {new} instead"))
+    })
+    .collect()
 }
 
 /// An empty variable counts as not set.

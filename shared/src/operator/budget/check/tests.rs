@@ -66,7 +66,7 @@ fn answered(text: &str, ceiling: u32) -> Option<Verdict> {
         },
         account_concurrency: 1_000,
         overlap_fails: true,
-        nested_are_apart: false,
+        ignore_nested_stacks: false,
         server_version: None,
         pooler: false,
     });
