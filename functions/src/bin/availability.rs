@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 use shared::{
-    clinic::availability::{self, SlotPosition},
+    clinic::{
+        availability::{self, SlotPosition},
+        permissions::Action,
+    },
     http::{
-        auth::Action, date_range::DateRange, page::Cursor, problem::Error, request::Request,
-        response::Response,
+        date_range::DateRange, page::Cursor, problem::Error, request::Request, response::Response,
     },
 };
 
@@ -22,11 +24,11 @@ struct Query {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
-    request.caller()?.may(Action::SeeDoctors)?;
+    request.caller()?.authorize(Action::SeeDoctors)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
     let cursor = query.cursor.as_ref();
     let page = availability::free(request.reader().await?, doctor, range, cursor).await?;
-    request.many(&page)
+    request.json(&page)
 }

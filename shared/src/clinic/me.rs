@@ -4,8 +4,11 @@ use serde::Serialize;
 use sqlx::PgExecutor;
 
 use crate::{
-    clinic::appointments::{DoctorName, PatientName},
-    http::auth::{Access, Caller, Role},
+    clinic::{
+        appointments::{DoctorName, PatientName},
+        permissions::Access,
+    },
+    http::auth::{Caller, Role},
 };
 
 /// The caller, with the ids by which the other routes know them.
