@@ -7,4 +7,3 @@ pub mod doctors;
 pub mod me;
 pub mod patients;
 mod period;
-pub mod permissions;

@@ -3,11 +3,8 @@
 
 use serde::Deserialize;
 use shared::{
-    clinic::{
-        appointments::{self, TodayPosition},
-        permissions::Action,
-    },
-    http::{page::Cursor, problem::Error, request::Request, response::Response},
+    clinic::appointments::{self, TodayPosition},
+    http::{auth::Action, page::Cursor, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -22,7 +19,7 @@ struct Query {
 
 async fn handler(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::SeeSchedule)?;
+    let access = caller.may(Action::SeeSchedule)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let page = appointments::today(
@@ -33,5 +30,5 @@ async fn handler(request: Request) -> Result<Response, Error> {
     )
     .await?;
     request.log_access(&caller, page.data.iter().map(|visit| visit.patient.id));
-    request.json(&page)
+    request.many(&page)
 }

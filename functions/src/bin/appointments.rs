@@ -2,11 +2,8 @@
 //! `POST /api/appointments/{id}/cancel`.
 
 use shared::{
-    clinic::{
-        appointments::{self, Booking, Cancellation, Draft, Patch, Reason, UpdateAppointment},
-        permissions::Action,
-    },
-    http::{problem::Error, request::Request, response::Response},
+    clinic::appointments::{self, Booking, Cancellation, Draft, Edit, Patch, Reason},
+    http::{auth::Action, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -26,10 +23,10 @@ async fn handler(request: Request) -> Result<Response, Error> {
 
 async fn book(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::Book)?;
+    let access = caller.may(Action::Book)?;
     let draft: Draft = request.body()?;
     if draft.override_hours {
-        caller.authorize(Action::OverrideHours)?;
+        caller.may(Action::OverrideHours)?;
     }
     let booking = Booking {
         draft: &draft,
@@ -42,19 +39,19 @@ async fn book(request: Request) -> Result<Response, Error> {
 
 async fn see(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::SeeAppointment)?;
+    let access = caller.may(Action::SeeAppointment)?;
     let notes = caller.access(Action::SeeNotes);
     let id = request.path_id("id")?;
     let found = appointments::find(request.reader().await?, &access, notes.as_ref(), id).await?;
     let found = found.ok_or(Error::NotFound("appointment"))?;
     request.log_access(&caller, [found.patient.id]);
-    request.resource(&found)
+    request.one(&found)
 }
 
 async fn change(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    caller.authorize(Action::SeeAppointment)?;
-    let edit = UpdateAppointment {
+    caller.may(Action::SeeAppointment)?;
+    let edit = Edit {
         appointment: request.path_id("id")?,
         if_match: &request.if_match()?,
         patch: &request.body::<Patch>()?,
@@ -66,7 +63,7 @@ async fn change(request: Request) -> Result<Response, Error> {
 
 async fn cancel(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    caller.authorize(Action::Cancel)?;
+    caller.may(Action::Cancel)?;
     let cancellation = Cancellation {
         appointment: request.path_id("id")?,
         reason: &request.body::<Reason>()?.reason,

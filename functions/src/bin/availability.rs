@@ -2,12 +2,10 @@
 
 use serde::Deserialize;
 use shared::{
-    clinic::{
-        availability::{self, SlotPosition},
-        permissions::Action,
-    },
+    clinic::availability::{self, SlotPosition},
     http::{
-        date_range::DateRange, page::Cursor, problem::Error, request::Request, response::Response,
+        auth::Action, date_range::DateRange, page::Cursor, problem::Error, request::Request,
+        response::Response,
     },
 };
 
@@ -24,11 +22,11 @@ struct Query {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
-    request.caller()?.authorize(Action::SeeDoctors)?;
+    request.caller()?.may(Action::SeeDoctors)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
     let cursor = query.cursor.as_ref();
     let page = availability::free(request.reader().await?, doctor, range, cursor).await?;
-    request.json(&page)
+    request.many(&page)
 }

@@ -3,11 +3,8 @@
 //! `DELETE /api/doctors/{id}/time-off/{timeOffId}`.
 
 use shared::{
-    clinic::{
-        doctors::{self, AddTimeOff, NewWeek, RemoveTimeOff, ReplaceWorkingHours, TimeOffDraft},
-        permissions::Action,
-    },
-    http::{problem::Error, request::Request, response::Response},
+    clinic::doctors::{self, Addition, NewWeek, Removal, Replacement, TimeOffDraft},
+    http::{auth::Action, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -27,17 +24,17 @@ async fn handler(request: Request) -> Result<Response, Error> {
 
 async fn see(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    caller.authorize(Action::SeeDoctors)?;
-    let absences = caller.access(Action::ManageSchedule);
+    caller.may(Action::SeeDoctors)?;
+    let absences = caller.access(Action::ChangeFrame);
     let id = request.path_id("id")?;
     let doctor = doctors::find(request.reader().await?, absences.as_ref(), id).await?;
-    request.resource(&doctor.ok_or(Error::NotFound("doctor"))?)
+    request.one(&doctor.ok_or(Error::NotFound("doctor"))?)
 }
 
 async fn change_week(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::ManageSchedule)?;
-    let replacement = ReplaceWorkingHours {
+    let access = caller.may(Action::ChangeFrame)?;
+    let replacement = Replacement {
         doctor: request.path_id("id")?,
         new: &request.body::<NewWeek>()?,
         if_match: &request.if_match()?,
@@ -49,8 +46,8 @@ async fn change_week(request: Request) -> Result<Response, Error> {
 
 async fn add_time_off(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::ManageSchedule)?;
-    let addition = AddTimeOff {
+    let access = caller.may(Action::ChangeFrame)?;
+    let addition = Addition {
         doctor: request.path_id("id")?,
         draft: &request.body::<TimeOffDraft>()?,
         access,
@@ -61,8 +58,8 @@ async fn add_time_off(request: Request) -> Result<Response, Error> {
 
 async fn remove_time_off(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::ManageSchedule)?;
-    let removal = RemoveTimeOff {
+    let access = caller.may(Action::ChangeFrame)?;
+    let removal = Removal {
         doctor: request.path_id("id")?,
         time_off: request.path_id("timeOffId")?,
         access,

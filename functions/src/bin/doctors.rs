@@ -6,9 +6,9 @@ use shared::{
     clinic::{
         doctors::{self, DOCTORS_PAGE, DoctorFilter, DoctorPosition},
         me,
-        permissions::Action,
     },
     http::{
+        auth::Action,
         page::{Cursor, PageLimit},
         problem::Error,
         request::{self, Request},
@@ -40,14 +40,14 @@ async fn handler(request: Request) -> Result<Response, Error> {
 async fn see_oneself(request: Request) -> Result<Response, Error> {
     request.no_query()?;
     let caller = request.caller()?;
-    let access = caller.authorize(Action::SeeOneself)?;
+    let access = caller.may(Action::SeeOneself)?;
     let me = me::find(request.reader().await?, &caller, &access).await?;
     request.log_access(&caller, me.patient.iter().map(|patient| patient.id));
-    request.json(&me)
+    request.many(&me)
 }
 
 async fn list(request: Request) -> Result<Response, Error> {
-    request.caller()?.authorize(Action::SeeDoctors)?;
+    request.caller()?.may(Action::SeeDoctors)?;
     let query: Query = request.query()?;
     let filter = DoctorFilter {
         specialty: request::search_text("specialty", query.specialty.as_deref())?,
@@ -61,5 +61,5 @@ async fn list(request: Request) -> Result<Response, Error> {
         query.cursor.as_ref(),
     )
     .await?;
-    request.json(&page)
+    request.many(&page)
 }

@@ -3,14 +3,11 @@
 
 use serde::Deserialize;
 use shared::{
-    clinic::{
-        patients::{
-            self, CorrectPatient, Draft, PATIENTS_PAGE, Patch, PatientPosition, Registration,
-            SearchTerm,
-        },
-        permissions::Action,
+    clinic::patients::{
+        self, Correction, Draft, PATIENTS_PAGE, Patch, PatientPosition, Registration, SearchTerm,
     },
     http::{
+        auth::Action,
         page::{Cursor, PageLimit},
         problem::Error,
         request::Request,
@@ -45,19 +42,19 @@ struct Query {
 
 async fn search(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    caller.authorize(Action::SearchPatients)?;
+    caller.may(Action::SearchPatients)?;
     let query: Query = request.query()?;
     let term = SearchTerm::new(query.q.as_deref())?;
     let limit = query.limit.unwrap_or_default();
     let page =
         patients::search(request.reader().await?, &term, limit, query.cursor.as_ref()).await?;
     request.log_access(&caller, page.data.iter().map(|patient| patient.id));
-    request.json(&page)
+    request.many(&page)
 }
 
 async fn register(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::KeepPatients)?;
+    let access = caller.may(Action::KeepPatients)?;
     let registration = Registration {
         draft: &request.body::<Draft>()?,
         access,
@@ -68,18 +65,18 @@ async fn register(request: Request) -> Result<Response, Error> {
 
 async fn see(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::SeePatient)?;
+    let access = caller.may(Action::SeePatient)?;
     let id = request.path_id("id")?;
     let patient = patients::find(request.reader().await?, &access, id).await?;
     let patient = patient.ok_or(Error::NotFound("patient"))?;
     request.log_access(&caller, [patient.id]);
-    request.resource(&patient)
+    request.one(&patient)
 }
 
 async fn correct(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.authorize(Action::KeepPatients)?;
-    let correction = CorrectPatient {
+    let access = caller.may(Action::KeepPatients)?;
+    let correction = Correction {
         patient: request.path_id("id")?,
         patch: &request.body::<Patch>()?,
         if_match: &request.if_match()?,

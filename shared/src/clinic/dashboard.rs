@@ -6,8 +6,8 @@ use sqlx::{PgExecutor, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    clinic::{availability::Slot, permissions::Access},
-    http::{date_range::DateRange, problem::Error},
+    clinic::availability::Slot,
+    http::{auth::Access, date_range::DateRange, problem::Error},
 };
 
 /// The most days of a dashboard: a year, a leap year's too.

@@ -4,11 +4,8 @@ use serde::Serialize;
 use sqlx::PgExecutor;
 
 use crate::{
-    clinic::{
-        appointments::{DoctorName, PatientName},
-        permissions::Access,
-    },
-    http::auth::{Caller, Role},
+    clinic::appointments::{DoctorName, PatientName},
+    http::auth::{Access, Caller, Role},
 };
 
 /// The caller, with the ids by which the other routes know them.

@@ -12,16 +12,13 @@ use uuid::Uuid;
 
 use super::{examples, lists::List, responses, schemas::Schemas};
 use crate::{
-    clinic::{
-        patients::SHORTEST,
-        permissions::{Action, Scope, scope},
-    },
+    clinic::patients::SHORTEST,
+    http::problem::Problem,
     http::{
-        auth::Role,
+        auth::{Action, Reach, Role, reach},
         date_range::YEARS,
         idempotency::MAX_KEY,
         page::{Cursor, Page},
-        problem::Problem,
         request::MAX_SEARCH_TEXT,
     },
 };
@@ -310,10 +307,10 @@ fn search_text(min: usize) -> Value {
 fn allowed_roles(action: Action) -> String {
     let roles = Role::ALL.into_iter().filter_map(|role| {
         let name = role.name();
-        match scope(role, action) {
-            Scope::All => Some(format!("{name} (everything)")),
-            Scope::Own => Some(format!("{name} (their own)")),
-            Scope::Nothing => None,
+        match reach(role, action) {
+            Reach::All => Some(format!("{name} (everything)")),
+            Reach::Own => Some(format!("{name} (their own)")),
+            Reach::Nothing => None,
         }
     });
     format!("Allowed roles: {}.", roles.collect::<Vec<_>>().join(", "))

@@ -16,10 +16,9 @@ use crate::{
         doctors::{Added, Changed, DoctorDetail, DoctorPosition, NewWeek, TimeOffDraft},
         me::Me,
         patients::{self, Patient, PatientPosition},
-        permissions::Action,
     },
     database::server::health::{Deep, Health},
-    http::problem::Problem,
+    http::{auth::Action, problem::Problem},
 };
 
 /// The groups of operations, in the order of the document.
@@ -151,7 +150,7 @@ fn doctors(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
         route("PUT /api/doctors/{id}/working-hours")
             .id("replaceWorkingHours")
             .summary("Replaces a doctor's weekly working hours")
-            .action(Action::ManageSchedule)
+            .action(Action::ChangeFrame)
             .if_match()
             .body::<NewWeek>()
             .changed::<Changed<'_>>(
@@ -161,13 +160,13 @@ fn doctors(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
         route("POST /api/doctors/{id}/time-off")
             .id("createTimeOff")
             .summary("Adds time off for a doctor")
-            .action(Action::ManageSchedule)
+            .action(Action::ChangeFrame)
             .body::<TimeOffDraft>()
             .created_unchangeable::<Added<'_>>("The time off, and the appointments during it."),
         route("DELETE /api/doctors/{id}/time-off/{timeOffId}")
             .id("deleteTimeOff")
             .summary("Deletes a doctor's time off")
-            .action(Action::ManageSchedule)
+            .action(Action::ChangeFrame)
             .deleted("The time off is deleted."),
     ]
 }

@@ -4,7 +4,7 @@
 //! hold an idle session. Connecting, checking and closing sessions happen after a permit was had
 //! (`checkout`), in the hands of the invocation, which knows its deadline and keeps the cause
 //! if it fails. A session is taken out of its permit while it works: whatever goes wrong, also a
-//! panic or a dropped future, an empty permit goes back and the session is closed. What is map_constraint on
+//! panic or a dropped future, an empty permit goes back and the session is closed. What is decided on
 //! the way are pure functions (`decide`). docs/design/data-layer.md has the comparison with sqlx's own
 //! pool.
 
@@ -120,7 +120,7 @@ impl LazyPool {
 ///     let doctors: i64 = sqlx::query_scalar("select count(*) from doctors")
 ///         .fetch_one(reader)
 ///         .await?;
-///     request.resource(&doctors)
+///     request.one(&doctors)
 /// }
 ///
 /// lambda::serve(count).expect("Lambda's runtime API");

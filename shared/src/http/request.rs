@@ -250,7 +250,7 @@ impl Request {
     ///
     /// # Errors
     /// [`Error::Unexpected`] where the value has no JSON form, which is a defect.
-    pub fn resource(&self, value: &impl Serialize) -> Result<Response, Error> {
+    pub fn one(&self, value: &impl Serialize) -> Result<Response, Error> {
         let body = response::json(value)?;
         let tag = response::strong_tag(&body);
         response::shown(self.http.headers(), body, &tag)
@@ -261,7 +261,7 @@ impl Request {
     ///
     /// # Errors
     /// As for [`Request::one`].
-    pub fn json(&self, value: &impl Serialize) -> Result<Response, Error> {
+    pub fn many(&self, value: &impl Serialize) -> Result<Response, Error> {
         let body = response::json(value)?;
         let tag = response::weak_tag(&body);
         response::shown(self.http.headers(), body, &tag)

@@ -6,9 +6,8 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use http::Method;
 use serde_json::{Value, json};
 use shared::{
-    clinic::permissions::{Action, Scope, scope},
     clock,
-    http::auth::Role,
+    http::auth::{Action, Reach, Role, reach},
 };
 use uuid::Uuid;
 
@@ -50,11 +49,11 @@ impl Who {
     /// Whether the code's one table lets them.
     fn may(self, action: Action) -> bool {
         self.role()
-            .is_some_and(|(role, own)| match scope(role, action) {
-                Scope::All => true,
+            .is_some_and(|(role, own)| match reach(role, action) {
+                Reach::All => true,
                 // Everybody is themselves.
-                Scope::Own => own || action == Action::SeeOneself,
-                Scope::Nothing => false,
+                Reach::Own => own || action == Action::SeeOneself,
+                Reach::Nothing => false,
             })
     }
 }
@@ -101,9 +100,9 @@ const MATRIX: [(&str, With, Option<Action>, [u16; 8]); 27] = [
     ("GET /api/doctors/{id}/appointments/upcoming",        AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
     ("GET /api/doctors/{id}/appointments/today",           AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
     ("GET /api/doctors/{id}/dashboard",                    AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
-    ("PUT /api/doctors/{id}/working-hours",                AsIs, Some(Action::ManageSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
-    ("POST /api/doctors/{id}/time-off",                    AsIs, Some(Action::ManageSchedule),               [401, 403, 201, 201, 403, 403, 403, 403]),
-    ("DELETE /api/doctors/{id}/time-off/{timeOffId}",      AsIs, Some(Action::ManageSchedule),               [401, 403, 204, 204, 403, 403, 403, 403]),
+    ("PUT /api/doctors/{id}/working-hours",                AsIs, Some(Action::ChangeFrame),               [401, 403, 200, 200, 403, 403, 403, 403]),
+    ("POST /api/doctors/{id}/time-off",                    AsIs, Some(Action::ChangeFrame),               [401, 403, 201, 201, 403, 403, 403, 403]),
+    ("DELETE /api/doctors/{id}/time-off/{timeOffId}",      AsIs, Some(Action::ChangeFrame),               [401, 403, 204, 204, 403, 403, 403, 403]),
     ("POST /api/appointments",                             AsIs, Some(Action::Book),                      [401, 403, 201, 201, 403, 403, 201, 403]),
     ("POST /api/appointments",                         Override, Some(Action::OverrideHours),             [401, 403, 201, 403, 403, 403, 403, 403]),
     ("GET /api/appointments/{id}",                         AsIs, Some(Action::SeeAppointment),            [401, 403, 200, 200, 404, 404, 200, 404]),
@@ -269,7 +268,7 @@ impl World {
         // Lists have no notes, whoever asks.
         let one = reply.status.is_success() && route.contains("/api/appointments/{id}");
         let seen = reply.text().contains(NOTES);
-        assert_eq!(seen, one && who.authorize(Action::SeeNotes), "{what}");
+        assert_eq!(seen, one && who.may(Action::SeeNotes), "{what}");
         !shown.is_empty()
     }
 }
@@ -288,7 +287,7 @@ fn the_matrix_walks_every_action_as_the_table_in_the_code_says() {
         for (who, status) in EVERYBODY.into_iter().zip(statuses) {
             let Some(action) = action else { continue };
             let let_in = (200..300).contains(&status);
-            assert_eq!(let_in, who.authorize(action), "{route} {with:?} as {who:?}");
+            assert_eq!(let_in, who.may(action), "{route} {with:?} as {who:?}");
         }
     }
 }

@@ -3,11 +3,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 use shared::{
-    clinic::{
-        appointments::{self, TodayPosition},
-        permissions::Access,
-    },
-    http::page::Cursor,
+    clinic::appointments::{self, TodayPosition},
+    http::{auth::Access, page::Cursor},
 };
 use uuid::Uuid;
 

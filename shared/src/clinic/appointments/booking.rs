@@ -13,13 +13,14 @@ use super::{
     detail::find,
 };
 use crate::{
-    clinic::{
-        doctors::{self, LockedDoctor},
-        permissions::Access,
-    },
+    clinic::doctors::{self, LockedDoctor},
     database::transaction::{Change, Transaction},
     http::{
-        auth::Role, idempotency::Repeatable, problem::Error, refusal::Refusal, response::Answer,
+        auth::{Access, Role},
+        idempotency::Repeatable,
+        problem::Error,
+        refusal::Refusal,
+        response::Answer,
         text::Text,
     },
 };
@@ -70,9 +71,7 @@ impl Change for Booking<'_> {
         let (doctor, role) = self.permitted(&mut *db).await?;
         let waived = Waived::by_staff(draft.override_hours);
         calendar::check(&mut *db, &doctor, period, None, waived).await?;
-        let id = insert(&mut *db, draft)
-            .await
-            .map_err(calendar::map_constraint)?;
+        let id = insert(&mut *db, draft).await.map_err(calendar::decided)?;
         let after = json!({
             "doctorId": draft.doctor_id,
             "patientId": draft.patient_id,

@@ -15,15 +15,11 @@ use super::{
     detail::find,
 };
 use crate::{
-    clinic::{
-        doctors::LockedDoctor,
-        period::Period,
-        permissions::{Access, Action},
-    },
+    clinic::{doctors::LockedDoctor, period::Period},
     clock,
     database::transaction::{Change, Transaction},
     http::{
-        auth::{Caller, Role},
+        auth::{Access, Action, Caller, Role},
         patch::given,
         problem::Error,
         refusal::Refusal,
@@ -65,7 +61,7 @@ pub struct Patch {
 
 /// A patch by somebody.
 #[derive(Debug)]
-pub struct UpdateAppointment<'a> {
+pub struct Edit<'a> {
     /// Which appointment.
     pub appointment: Uuid,
     /// What becomes different.
@@ -101,7 +97,7 @@ pub struct Cancellation<'a> {
     pub caller: &'a Caller,
 }
 
-impl Change for UpdateAppointment<'_> {
+impl Change for Edit<'_> {
     type Outcome = Answer;
     type Error = Error;
 
@@ -132,7 +128,7 @@ impl Change for UpdateAppointment<'_> {
         }
         update(&mut *db, current.id, period, status, self.patch)
             .await
-            .map_err(calendar::map_constraint)?;
+            .map_err(calendar::decided)?;
         let (before, after) = (Value::Object(before), Value::Object(after));
         audit::write(
             &mut *db,
@@ -147,16 +143,16 @@ impl Change for UpdateAppointment<'_> {
     }
 }
 
-impl UpdateAppointment<'_> {
+impl Edit<'_> {
     /// Who may see it may move it; status and notes are for staff and its doctor.
     fn permit(&self, doctor: &LockedDoctor) -> Result<Actor<'_>, Error> {
-        let mut by = actor(doctor, self.caller.authorize(Action::Move)?);
+        let mut by = actor(doctor, self.caller.may(Action::Move)?);
         if self.patch.status.is_some() || self.patch.notes.is_some() {
-            let access = self.caller.authorize(Action::KeepRecord)?;
+            let access = self.caller.may(Action::KeepRecord)?;
             by.role = doctor.kept_as(&access).ok_or(Error::Forbidden)?;
         }
         if self.patch.override_hours {
-            self.caller.authorize(Action::OverrideHours)?;
+            self.caller.may(Action::OverrideHours)?;
         }
         Ok(by)
     }
@@ -265,7 +261,7 @@ impl Change for Cancellation<'_> {
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let (doctor, current) = locked(db, self.appointment, self.caller).await?;
-        let by = actor(&doctor, self.caller.authorize(Action::Cancel)?);
+        let by = actor(&doctor, self.caller.may(Action::Cancel)?);
         if !current.status.may_become(Status::Cancelled) {
             return Err(current.status.no_step(Status::Cancelled).into());
         }
@@ -297,7 +293,7 @@ async fn locked(
     caller: &Caller,
 ) -> Result<(LockedDoctor, AppointmentDetail), Error> {
     let missing = || Error::NotFound("appointment");
-    let access = caller.authorize(Action::SeeAppointment)?;
+    let access = caller.may(Action::SeeAppointment)?;
     let doctor = calendar::lock_of(&mut *db, appointment).await?;
     let doctor = doctor.ok_or_else(missing)?;
     let notes = caller.access(Action::SeeNotes);
@@ -324,7 +320,7 @@ fn check_ahead(current: &AppointmentDetail, by: Role) -> Result<(), Error> {
 
 /// The answer that shows the appointment as it is now.
 async fn show(db: &mut Transaction, appointment: Uuid, caller: &Caller) -> Result<Answer, Error> {
-    let access = caller.authorize(Action::SeeAppointment)?;
+    let access = caller.may(Action::SeeAppointment)?;
     let notes = caller.access(Action::SeeNotes);
     let changed = find(db, &access, notes.as_ref(), appointment).await?;
     let changed = changed.ok_or(Error::NotFound("appointment"))?;

@@ -9,13 +9,11 @@ use super::{
     Appointment, DoctorName, Status,
     lists::{self, Row},
 };
-use crate::{
-    clinic::permissions::Access,
-    http::{
-        date_range::DateRange,
-        page::{Cursor, Page, PageLimit, Position},
-        problem::Error,
-    },
+use crate::http::{
+    auth::Access,
+    date_range::DateRange,
+    page::{Cursor, Page, PageLimit, Position},
+    problem::Error,
 };
 
 /// The most days of either list: a year, a leap year's too.

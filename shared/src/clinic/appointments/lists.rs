@@ -9,12 +9,10 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{Appointment, PatientName, Status};
-use crate::{
-    clinic::permissions::Access,
-    http::{
-        page::{Cursor, Page, PageLimit, Position},
-        problem::Error,
-    },
+use crate::http::{
+    auth::Access,
+    page::{Cursor, Page, PageLimit, Position},
+    problem::Error,
 };
 
 /// The most upcoming appointments on a page, and the default.

@@ -7,13 +7,13 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{
-    affected::{self, Affected},
-    lock::lock_schedule,
+    lock::lock_frame,
+    outside::{self, Outside},
 };
 use crate::{
-    clinic::{period::Period, permissions::Access},
+    clinic::period::Period,
     database::transaction::{Change, Transaction},
-    http::{idempotency::Repeatable, problem::Error, response::Answer, text::Text},
+    http::{auth::Access, idempotency::Repeatable, problem::Error, response::Answer, text::Text},
 };
 
 /// The longest absence: some five years. Longer ones are slips of the pen.
@@ -50,7 +50,7 @@ pub struct TimeOffDraft {
 
 /// A new absence by somebody.
 #[derive(Clone, Copy, Debug)]
-pub struct AddTimeOff<'a> {
+pub struct Addition<'a> {
     /// Whose.
     pub doctor: Uuid,
     /// When and why.
@@ -61,7 +61,7 @@ pub struct AddTimeOff<'a> {
 
 /// The end of an absence that was not to be, by somebody.
 #[derive(Clone, Copy, Debug)]
-pub struct RemoveTimeOff<'a> {
+pub struct Removal<'a> {
     /// Whose.
     pub doctor: Uuid,
     /// Which.
@@ -81,41 +81,41 @@ pub(crate) struct Added<'a> {
     #[serde(flatten)]
     time_off: &'a TimeOff,
     #[serde(flatten)]
-    affected: &'a Affected,
+    outside: &'a Outside,
 }
 
-impl Change for AddTimeOff<'_> {
+impl Change for Addition<'_> {
     type Outcome = Answer;
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { doctor, draft, .. } = *self;
         let period = Period::new(draft.starts_at, draft.ends_at, LONGEST)?;
-        lock_schedule(&mut *db, &self.access, doctor).await?;
+        lock_frame(&mut *db, &self.access, doctor).await?;
         let time_off = insert(&mut *db, doctor, period, draft.reason.as_str()).await?;
-        let affected = affected::in_an_absence(&mut *db, doctor, time_off.id).await?;
+        let outside = outside::in_an_absence(&mut *db, doctor, time_off.id).await?;
         let added = Added {
             time_off: &time_off,
-            affected: &affected,
+            outside: &outside,
         };
         let location = format!("/api/doctors/{doctor}/time-off/{}", time_off.id);
         // Nobody changes an absence, or reads it by itself, so a tag would be of no use.
-        Answer::created(location, &added, affected.patients()).map(Answer::untagged)
+        Answer::created(location, &added, outside.patients()).map(Answer::untagged)
     }
 }
 
-impl Repeatable for AddTimeOff<'_> {
+impl Repeatable for Addition<'_> {
     async fn permit(&self, db: &mut Transaction) -> Result<(), Error> {
-        lock_schedule(db, &self.access, self.doctor).await.map(drop)
+        lock_frame(db, &self.access, self.doctor).await.map(drop)
     }
 }
 
-impl Change for RemoveTimeOff<'_> {
+impl Change for Removal<'_> {
     type Outcome = Answer;
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
-        lock_schedule(&mut *db, &self.access, self.doctor).await?;
+        lock_frame(&mut *db, &self.access, self.doctor).await?;
         if delete(&mut *db, self.doctor, self.time_off).await? {
             Ok(Answer::empty(StatusCode::NO_CONTENT))
         } else {

@@ -8,7 +8,7 @@ use super::{
     absence::TimeOff,
     week::{MAX_HOURS, WorkingHours},
 };
-use crate::clinic::permissions::Access;
+use crate::http::auth::Access;
 
 /// The most absences that a doctor is shown with, the next ones.
 pub const TIME_OFF_SHOWN: u16 = 100;

@@ -3,9 +3,9 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::{
-    clinic::permissions::Access,
-    http::{auth::Role, problem::Error},
+use crate::http::{
+    auth::{Access, Role},
+    problem::Error,
 };
 
 /// What the lock's holder learns about the doctor.
@@ -54,7 +54,7 @@ pub(crate) async fn lock(
 /// # Errors
 /// [`Error::NotFound`] without such a doctor, [`Error::Forbidden`] where the frame is another
 /// doctor's, and the driver's.
-pub(super) async fn lock_schedule(
+pub(super) async fn lock_frame(
     db: impl PgExecutor<'_>,
     access: &Access<'_>,
     doctor: Uuid,

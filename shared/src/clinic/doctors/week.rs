@@ -10,14 +10,14 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{
-    affected::{self, Affected},
     detail::{DoctorDetail, find},
-    lock::lock_schedule,
+    lock::lock_frame,
+    outside::{self, Outside},
 };
 use crate::{
-    clinic::permissions::Access,
     database::transaction::{Change, Transaction},
     http::{
+        auth::Access,
         problem::Error,
         refusal::Refusal,
         response::{Answer, check_precondition},
@@ -151,7 +151,7 @@ impl TryFrom<i32> for SlotMinutes {
 
 /// A new week by somebody.
 #[derive(Debug)]
-pub struct ReplaceWorkingHours<'a> {
+pub struct Replacement<'a> {
     /// Whose.
     pub doctor: Uuid,
     /// What it becomes.
@@ -172,35 +172,35 @@ pub struct ReplaceWorkingHours<'a> {
 pub(crate) struct Changed<'a> {
     doctor: &'a DoctorDetail,
     #[serde(flatten)]
-    affected: &'a Affected,
+    outside: &'a Outside,
 }
 
-impl Change for ReplaceWorkingHours<'_> {
+impl Change for Replacement<'_> {
     type Outcome = Answer;
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let missing = || Error::NotFound("doctor");
         let access = Some(&self.access);
-        lock_schedule(&mut *db, &self.access, self.doctor).await?;
+        lock_frame(&mut *db, &self.access, self.doctor).await?;
         let current = find(&mut *db, access, self.doctor).await?;
         check_precondition(self.if_match, &current.ok_or_else(missing)?)?;
         clear(&mut *db, self.doctor).await?;
         fill(&mut *db, self.doctor, &self.new.working_hours.0)
             .await
-            .map_err(map_constraint)?;
+            .map_err(decided)?;
         if let Some(SlotMinutes(minutes)) = self.new.slot_minutes {
             set_slot_minutes(&mut *db, self.doctor, minutes).await?;
         }
-        let affected = affected::of_the_week(&mut *db, self.doctor).await?;
+        let outside = outside::of_the_week(&mut *db, self.doctor).await?;
         let doctor = find(&mut *db, access, self.doctor).await?;
         let doctor = doctor.ok_or_else(missing)?;
         let changed = Changed {
             doctor: &doctor,
-            affected: &affected,
+            outside: &outside,
         };
         // The next change is of the doctor alone, so theirs is the tag it needs.
-        Answer::showing(StatusCode::OK, &changed, affected.patients())?.tagged_as(&doctor)
+        Answer::showing(StatusCode::OK, &changed, outside.patients())?.tagged_as(&doctor)
     }
 }
 
@@ -249,7 +249,7 @@ async fn set_slot_minutes(db: impl PgExecutor<'_>, doctor: Uuid, minutes: i32) -
 }
 
 /// What a failed insert means: the constraints decide.
-fn map_constraint(error: sqlx::Error) -> Error {
+fn decided(error: sqlx::Error) -> Error {
     let constraint = error
         .as_database_error()
         .and_then(|database| database.constraint());

@@ -12,9 +12,9 @@ use super::{
     record::{Patient, find},
 };
 use crate::{
-    clinic::permissions::Access,
     database::transaction::{Change, Transaction},
     http::{
+        auth::Access,
         idempotency::Repeatable,
         patch::given,
         problem::Error,
@@ -38,7 +38,7 @@ impl Change for Registration<'_> {
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
-        let id = insert(&mut *db, self.draft).await.map_err(map_constraint)?;
+        let id = insert(&mut *db, self.draft).await.map_err(decided)?;
         let patient = find(&mut *db, &self.access, id).await?;
         let patient = patient.ok_or(Error::NotFound("patient"))?;
         Answer::created(format!("/api/patients/{id}"), &patient, vec![id])
@@ -81,7 +81,7 @@ pub struct Patch {
 
 /// A patch by somebody.
 #[derive(Debug)]
-pub struct CorrectPatient<'a> {
+pub struct Correction<'a> {
     /// Whose record.
     pub patient: Uuid,
     /// What becomes different.
@@ -92,7 +92,7 @@ pub struct CorrectPatient<'a> {
     pub access: Access<'a>,
 }
 
-impl Change for CorrectPatient<'_> {
+impl Change for Correction<'_> {
     type Outcome = Answer;
     type Error = Error;
 
@@ -104,7 +104,7 @@ impl Change for CorrectPatient<'_> {
         check_precondition(self.if_match, &current)?;
         let corrected = self.patch.applied_to(current.clone());
         if corrected != current {
-            update(&mut *db, &corrected).await.map_err(map_constraint)?;
+            update(&mut *db, &corrected).await.map_err(decided)?;
         }
         Answer::showing(StatusCode::OK, &corrected, vec![corrected.id])
     }
@@ -188,7 +188,7 @@ async fn update(db: impl PgExecutor<'_>, patient: &Patient) -> sqlx::Result<()> 
 }
 
 /// What a failed insert or update means: the constraint decides.
-fn map_constraint(error: sqlx::Error) -> Error {
+fn decided(error: sqlx::Error) -> Error {
     let constraint = error
         .as_database_error()
         .and_then(|database| database.constraint());

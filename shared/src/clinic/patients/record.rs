@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::clinic::permissions::Access;
+use crate::http::auth::Access;
 
 /// A patient, as staff, they themselves and their doctors see them.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 use super::quote_identifier;
 use crate::{
     config::{Application, Migration},
-    database::{error::DatabaseError, pool::guards},
+    database::error::DatabaseError,
+    database::pool::guards,
 };
 
 /// What the functions do with which table, and nothing else: nobody rewrites an audit trail or

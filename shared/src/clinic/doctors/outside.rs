@@ -1,5 +1,5 @@
-//! Appointments that a change of the schedule leaves outside it. The change is made all the same: it
-//! says which patients to call, and people decide whether to move anything.
+//! Appointments that a change of the frame leaves outside it. The change is made all the same: it
+//! says whom to call, and whether to move anything is for people to decide.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,15 +9,15 @@ use uuid::Uuid;
 use crate::clinic::appointments::{PatientName, Status};
 
 /// The most appointments that a change lists.
-pub const AFFECTED_SHOWN: u16 = 200;
+pub const OUTSIDE_SHOWN: u16 = 200;
 /// By one more it is known whether there are more.
-const SHOWN_AND_ONE_MORE: i64 = AFFECTED_SHOWN as i64 + 1;
+const SHOWN_AND_ONE_MORE: i64 = OUTSIDE_SHOWN as i64 + 1;
 
-/// A live appointment that is not over, outside the schedule.
+/// A live appointment that is not over, outside the frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct AffectedAppointment {
+pub struct OutsideAppointment {
     /// The appointment's id.
     pub id: Uuid,
     /// When it begins.
@@ -34,16 +34,16 @@ pub struct AffectedAppointment {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Affected {
+pub(super) struct Outside {
     /// The first ones.
-    affected_appointments: Vec<AffectedAppointment>,
+    outside: Vec<OutsideAppointment>,
     /// Whether there are more.
-    affected_appointments_has_more: bool,
+    outside_has_more: bool,
 }
 
-impl Affected {
+impl Outside {
     fn new(rows: Vec<Row>) -> Self {
-        let appointments = rows.into_iter().map(|row| AffectedAppointment {
+        let appointments = rows.into_iter().map(|row| OutsideAppointment {
             id: row.id,
             starts_at: row.starts_at,
             ends_at: row.ends_at,
@@ -53,21 +53,18 @@ impl Affected {
                 full_name: row.patient_name,
             },
         });
-        let mut affected_appointments: Vec<AffectedAppointment> = appointments.collect();
-        let affected_appointments_has_more = affected_appointments.len() > AFFECTED_SHOWN.into();
-        affected_appointments.truncate(AFFECTED_SHOWN.into());
+        let mut outside: Vec<OutsideAppointment> = appointments.collect();
+        let outside_has_more = outside.len() > OUTSIDE_SHOWN.into();
+        outside.truncate(OUTSIDE_SHOWN.into());
         Self {
-            affected_appointments,
-            affected_appointments_has_more,
+            outside,
+            outside_has_more,
         }
     }
 
     /// Whose data this is.
     pub(super) fn patients(&self) -> Vec<Uuid> {
-        self.affected_appointments
-            .iter()
-            .map(|visit| visit.patient.id)
-            .collect()
+        self.outside.iter().map(|visit| visit.patient.id).collect()
     }
 }
 
@@ -81,7 +78,7 @@ struct Row {
 }
 
 /// What lies outside the doctor's working hours as they are now, by the rule that bookings follow.
-pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::Result<Affected> {
+pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::Result<Outside> {
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -115,7 +112,7 @@ pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::
     )
     .fetch_all(db)
     .await?;
-    Ok(Affected::new(rows))
+    Ok(Outside::new(rows))
 }
 
 /// What an absence lies across.
@@ -123,7 +120,7 @@ pub(super) async fn in_an_absence(
     db: impl PgExecutor<'_>,
     doctor: Uuid,
     time_off: Uuid,
-) -> sqlx::Result<Affected> {
+) -> sqlx::Result<Outside> {
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -146,5 +143,5 @@ pub(super) async fn in_an_absence(
     )
     .fetch_all(db)
     .await?;
-    Ok(Affected::new(rows))
+    Ok(Outside::new(rows))
 }
