@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use crate::support::clinic::{Clinic, problem};
+use crate::support::clinic::{Clinic, problem, run_test};
 
 /// Books as the administrator: doctor, patient, the moments, the status.
 async fn book(
@@ -44,7 +44,7 @@ fn by_status(counts: &[(&str, i64)]) -> Value {
 
 #[tokio::test]
 async fn the_figures_of_three_days_are_those_counted_by_hand() {
-    let mut clinic = Clinic::open().await;
+    run_test(Clinic::open(), async |clinic| {
     let doctor = clinic.doctor("A", "Europe/Berlin").await;
     let other = clinic.doctor("B", "Europe/Berlin").await;
     // On the third day clocks go from 02:00 to 03:00: it has 180 minutes of work instead of 240.
@@ -152,7 +152,7 @@ async fn the_figures_of_three_days_are_those_counted_by_hand() {
             "checked_in",
         ),
     ] {
-        book(&mut clinic, doctor, patients[patient], from, to, status).await;
+        book(clinic, doctor, patients[patient], from, to, status).await;
     }
     // An hour of it lies in working hours.
     clinic
@@ -223,34 +223,35 @@ async fn the_figures_of_three_days_are_those_counted_by_hand() {
             "nextGap": gap,
         })
     );
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test]
 async fn a_doctor_without_anything_has_zeros_and_no_rates() {
-    let mut clinic = Clinic::open().await;
-    let doctor = clinic.doctor("A", "Pacific/Auckland").await;
-    let path = format!("/api/doctors/{doctor}/dashboard?from=2024-01-01&to=2025-01-01");
-    assert_eq!(
-        clinic.get(&path).await.json(),
-        json!({
-            "from": "2024-01-01",
-            "to": "2025-01-01",
-            "timeZone": "Pacific/Auckland",
-            "appointments": { "total": 0, "byStatus": by_status(&[]) },
-            "perDay": [],
-            "perHour": [],
-            "workingMinutes": 0,
-            "timeOffMinutes": 0,
-            "bookedMinutes": 0,
-            "freeMinutes": 0,
-            "utilisation": null,
-            "noShowRate": null,
-            "patients": { "new": 0, "returning": 0 },
-            "nextGap": null,
-        })
-    );
-    clinic.close().await;
+    run_test(Clinic::open(), async |clinic| {
+        let doctor = clinic.doctor("A", "Pacific/Auckland").await;
+        let path = format!("/api/doctors/{doctor}/dashboard?from=2024-01-01&to=2025-01-01");
+        assert_eq!(
+            clinic.get(&path).await.json(),
+            json!({
+                "from": "2024-01-01",
+                "to": "2025-01-01",
+                "timeZone": "Pacific/Auckland",
+                "appointments": { "total": 0, "byStatus": by_status(&[]) },
+                "perDay": [],
+                "perHour": [],
+                "workingMinutes": 0,
+                "timeOffMinutes": 0,
+                "bookedMinutes": 0,
+                "freeMinutes": 0,
+                "utilisation": null,
+                "noShowRate": null,
+                "patients": { "new": 0, "returning": 0 },
+                "nextGap": null,
+            })
+        );
+    })
+    .await;
 }
 
 /// The same figures, each by the plainest statement there is: days and hours as texts, minutes one by
@@ -346,7 +347,7 @@ fn comparable(dashboard: &Value) -> Value {
 
 #[tokio::test]
 async fn the_figures_of_a_sample_clinic_are_those_of_plain_statements() {
-    let mut clinic = Clinic::open().await;
+    run_test(Clinic::open(), async |clinic| {
     let now: DateTime<Utc> = "2026-03-11T14:07:00Z".parse().unwrap();
     sample::generate(&mut clinic.admin, Size::Small, 9, now, |_, _| {})
         .await
@@ -388,47 +389,48 @@ async fn the_figures_of_a_sample_clinic_are_those_of_plain_statements() {
             assert!(expected["total"].as_i64().unwrap() > 5, "{expected}");
         }
     }
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test]
 async fn figures_are_for_staff_and_their_doctor() {
-    let mut clinic = Clinic::open().await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    let other = clinic.doctor("B", "UTC").await;
-    let patient = clinic.patient("P").await;
-    clinic
-        .visits(doctor, patient, "'2025-01-01 09:00Z'", 3, "completed")
-        .await;
-    let path = format!("/api/doctors/{doctor}/dashboard?from=2025-01-01&to=2025-01-02");
-    let staff = clinic.get(&path).await.json();
-    let own = clinic.doctor_token(doctor).await;
-    assert_eq!(clinic.get_as(&own, &path).await.json(), staff);
-    for token in [
-        clinic.doctor_token(other).await,
-        clinic.patient_token(patient).await,
-    ] {
-        problem(&clinic.get_as(&token, &path).await, 403, "forbidden");
-    }
-    let nobody = path.replace(&doctor.to_string(), &Uuid::new_v4().to_string());
-    problem(&clinic.get(&nobody).await, 404, "not-found");
+    run_test(Clinic::open(), async |clinic| {
+        let doctor = clinic.doctor("A", "UTC").await;
+        let other = clinic.doctor("B", "UTC").await;
+        let patient = clinic.patient("P").await;
+        clinic
+            .visits(doctor, patient, "'2025-01-01 09:00Z'", 3, "completed")
+            .await;
+        let path = format!("/api/doctors/{doctor}/dashboard?from=2025-01-01&to=2025-01-02");
+        let staff = clinic.get(&path).await.json();
+        let own = clinic.doctor_token(doctor).await;
+        assert_eq!(clinic.get_as(&own, &path).await.json(), staff);
+        for token in [
+            clinic.doctor_token(other).await,
+            clinic.patient_token(patient).await,
+        ] {
+            problem(&clinic.get_as(&token, &path).await, 403, "forbidden");
+        }
+        let nobody = path.replace(&doctor.to_string(), &Uuid::new_v4().to_string());
+        problem(&clinic.get(&nobody).await, 404, "not-found");
 
-    let base = format!("/api/doctors/{doctor}/dashboard");
-    for (query, says) in [
-        ("", "from must be a day such as"),
-        ("?from=2025-01-01&to=2026-01-03", "1 to 366 days after from"),
-    ] {
-        let said = problem(
-            &clinic.get(&format!("{base}{query}")).await,
-            400,
-            "bad-request",
-        );
-        let detail = said["detail"].as_str().unwrap();
-        assert!(detail.contains(says), "{query}: {detail}");
-    }
-    let whole = clinic
-        .get(&format!("{base}?from=2024-01-01&to=2025-01-01"))
-        .await;
-    assert_eq!(whole.status, 200, "a leap year");
-    clinic.close().await;
+        let base = format!("/api/doctors/{doctor}/dashboard");
+        for (query, says) in [
+            ("", "from must be a day such as"),
+            ("?from=2025-01-01&to=2026-01-03", "1 to 366 days after from"),
+        ] {
+            let said = problem(
+                &clinic.get(&format!("{base}{query}")).await,
+                400,
+                "bad-request",
+            );
+            let detail = said["detail"].as_str().unwrap();
+            assert!(detail.contains(says), "{query}: {detail}");
+        }
+        let whole = clinic
+            .get(&format!("{base}?from=2024-01-01&to=2025-01-01"))
+            .await;
+        assert_eq!(whole.status, 200, "a leap year");
+    })
+    .await;
 }

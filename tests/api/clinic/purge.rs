@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::clinic::Clinic;
+use crate::support::clinic::{Clinic, run_test};
 
 #[tokio::test]
 async fn keys_of_yesterday_go_and_todays_stay() {
-    let mut clinic = Clinic::open().await;
+    run_test(Clinic::open(), async |clinic| {
     // Two batches and a half of old ones.
     clinic
         .sql(
@@ -37,18 +37,19 @@ async fn keys_of_yesterday_go_and_todays_stay() {
     let event = json!({ "source": "aws.scheduler", "detail-type": "Scheduled Event" });
     let purged = clinic.fleet.invoke("purge", event).await.unwrap();
     assert_eq!(purged, json!({ "purged": 0, "complete": true }));
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test]
 async fn a_purge_is_a_user_of_the_database_like_any_other() {
-    let mut clinic = Clinic::open().await;
-    clinic.fleet.invoke("purge", Value::Null).await.unwrap();
-    let created = clinic.logged("purge", "database pool created");
-    assert_eq!(created.len(), 1);
-    assert_eq!(created[0]["connection_limit"], 1);
-    let id = clinic.fleet.environments("purge")[0].id.clone();
-    assert!(clinic.fleet.reap(&id).await);
-    clinic.sessions_are_gone().await;
-    clinic.close().await;
+    run_test(Clinic::open(), async |clinic| {
+        clinic.fleet.invoke("purge", Value::Null).await.unwrap();
+        let created = clinic.logged("purge", "database pool created");
+        assert_eq!(created.len(), 1);
+        assert_eq!(created[0]["connection_limit"], 1);
+        let id = clinic.fleet.environments("purge")[0].id.clone();
+        assert!(clinic.fleet.reap(&id).await);
+        clinic.sessions_are_gone().await;
+    })
+    .await;
 }

@@ -8,11 +8,11 @@ use std::{fs, path::Path};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, SqlSafeStr};
 
-use crate::support::clinic::Clinic;
+use crate::support::clinic::{Clinic, run_test};
 
 #[tokio::test]
 async fn what_the_released_version_asks_is_answered_by_the_new_schema() {
-    let clinic = Clinic::open().await;
+    run_test(Clinic::open(), async |clinic| {
     let mut application = connect(&clinic.application_url()).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("api/database/canary");
     // What is asked today will be the released version's at the next release.
@@ -54,7 +54,7 @@ async fn what_the_released_version_asks_is_answered_by_the_new_schema() {
         asked += 1;
     }
     assert!(asked >= 40, "only {asked} queries were found");
-    clinic.close().await;
+    }).await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a client beside the application")]

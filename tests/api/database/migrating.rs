@@ -7,6 +7,7 @@ use serde_json::Value;
 use shared::database::migrations::MIGRATOR;
 use sqlx::{Executor, PgConnection};
 
+use crate::support::clinic::run_test;
 use crate::support::{clinic::Clinic, probe::PATIENCE};
 
 /// A clinic as the first migration left it, with somebody in it.
@@ -45,7 +46,7 @@ async fn until(db: &mut PgConnection, question: &'static str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_report_keeps_nobody_from_reading_while_the_schema_changes() {
-    let clinic = old_clinic().await;
+    run_test(old_clinic(), async |clinic| {
     let mut report = clinic.database.admin().await.unwrap();
     for table in ["doctors", "patients", "appointments"] {
         report.execute("begin").await.unwrap();
@@ -99,67 +100,68 @@ async fn a_long_report_keeps_nobody_from_reading_while_the_schema_changes() {
             MIGRATOR.run_to(1, &mut admin).await.unwrap();
         }
     }
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_migration_is_taken_up_again() {
-    let mut clinic = old_clinic().await;
-    let mut report = clinic.database.admin().await.unwrap();
-    // It has seen the clinic and reads nothing now: an index that is built concurrently waits for it.
-    report
-        .execute("begin isolation level repeatable read; select 1 from pg_class limit 1")
-        .await
-        .unwrap();
-    let migrating = clinic.fleet.invoke("migrate", Value::Null);
-    let interrupting = async {
-        let mut admin = clinic.database.admin().await.unwrap();
-        until(
-            &mut admin,
-            "select exists (select from pg_stat_activity
-             where application_name = 'headroom/maintenance' and wait_event_type = 'Lock'
-               and query like '%create unique index concurrently%')",
-        )
-        .await;
-        admin
-            .execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity
-                 where application_name = 'headroom/maintenance'",
-            )
+    run_test(old_clinic(), async |clinic| {
+        let mut report = clinic.database.admin().await.unwrap();
+        // It has seen the clinic and reads nothing now: an index that is built concurrently waits for it.
+        report
+            .execute("begin isolation level repeatable read; select 1 from pg_class limit 1")
             .await
             .unwrap();
-    };
-    let (migrated, ()) = tokio::join!(migrating, interrupting);
-    migrated.unwrap_err();
-    report.execute("rollback").await.unwrap();
-    let invalid = "select count(*) from pg_index where not indisvalid";
-    let remains: i64 = sqlx::query_scalar(invalid)
-        .fetch_one(&mut clinic.admin)
-        .await
-        .unwrap();
-    assert_eq!(remains, 1);
+        let migrating = clinic.fleet.invoke("migrate", Value::Null);
+        let interrupting = async {
+            let mut admin = clinic.database.admin().await.unwrap();
+            until(
+                &mut admin,
+                "select exists (select from pg_stat_activity
+             where application_name = 'headroom/maintenance' and wait_event_type = 'Lock'
+               and query like '%create unique index concurrently%')",
+            )
+            .await;
+            admin
+                .execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity
+                 where application_name = 'headroom/maintenance'",
+                )
+                .await
+                .unwrap();
+        };
+        let (migrated, ()) = tokio::join!(migrating, interrupting);
+        migrated.unwrap_err();
+        report.execute("rollback").await.unwrap();
+        let invalid = "select count(*) from pg_index where not indisvalid";
+        let remains: i64 = sqlx::query_scalar(invalid)
+            .fetch_one(&mut clinic.admin)
+            .await
+            .unwrap();
+        assert_eq!(remains, 1);
 
-    let version = clinic.fleet.invoke("migrate", Value::Null).await.unwrap();
-    let newest = MIGRATOR.iter().map(|migration| migration.version).max();
-    assert_eq!(version["schemaVersion"].as_i64(), newest);
-    let remains: i64 = sqlx::query_scalar(invalid)
-        .fetch_one(&mut clinic.admin)
-        .await
-        .unwrap();
-    assert_eq!(remains, 0);
-    let index =
-        "select exists (select from pg_indexes where indexname = 'patients_subject_unique')";
-    until(&mut clinic.admin, index).await;
+        let version = clinic.fleet.invoke("migrate", Value::Null).await.unwrap();
+        let newest = MIGRATOR.iter().map(|migration| migration.version).max();
+        assert_eq!(version["schemaVersion"].as_i64(), newest);
+        let remains: i64 = sqlx::query_scalar(invalid)
+            .fetch_one(&mut clinic.admin)
+            .await
+            .unwrap();
+        assert_eq!(remains, 0);
+        let index =
+            "select exists (select from pg_indexes where indexname = 'patients_subject_unique')";
+        until(&mut clinic.admin, index).await;
 
-    // The index was built and the run ended before it was written down.
-    clinic
-        .sql("delete from _sqlx_migrations where version >= 10")
-        .await;
-    assert_eq!(
-        clinic.fleet.invoke("migrate", Value::Null).await.unwrap(),
-        version
-    );
-    clinic.close().await;
+        // The index was built and the run ended before it was written down.
+        clinic
+            .sql("delete from _sqlx_migrations where version >= 10")
+            .await;
+        assert_eq!(
+            clinic.fleet.invoke("migrate", Value::Null).await.unwrap(),
+            version
+        );
+    })
+    .await;
 }
 
 #[test]

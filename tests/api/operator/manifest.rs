@@ -167,7 +167,8 @@ fn dashboard(template: &str) -> (&str, &str) {
 #[test]
 fn alarms_and_dashboard_name_metrics_that_there_are() {
     let template = file("template.yaml");
-    let own = file("shared/src/http/telemetry/metrics/invocation.rs") + &file("shared/src/http/telemetry/metrics/sessions.rs");
+    let own = file("shared/src/http/telemetry/metrics/invocation.rs")
+        + &file("shared/src/http/telemetry/metrics/sessions.rs");
     let (body, _) = dashboard(&template);
     let service = format!(r#""{}", "${{AWS::StackName}}""#, SERVICE[0]);
     let shown = body.split(r#"["Headroom", ""#).skip(1);

@@ -20,6 +20,12 @@ pub(crate) struct Desk {
     pub(crate) as_patient: String,
 }
 
+impl From<Desk> for Clinic {
+    fn from(desk: Desk) -> Self {
+        desk.clinic
+    }
+}
+
 impl Desk {
     /// The doctor works in UTC, on Fridays from 8 to 12.
     pub(crate) async fn open() -> Self {
