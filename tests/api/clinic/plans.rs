@@ -359,10 +359,11 @@ fn succeeded(what: &str, reply: &Reply) {
 
 /// The tables that a request read, none that grows from end to end.
 async fn reads(clinic: &Clinic, mode: &str, what: &str, before: usize) -> BTreeSet<String> {
-    let plans = eventually("a plan", || {
-        let plans = written_down(clinic, before);
-        (!plans.is_empty()).then_some(plans)
-    })
+    let plans = eventually(
+        "a plan",
+        async || written_down(clinic, before),
+        |plans| !plans.is_empty(),
+    )
     .await;
     let mut read = BTreeSet::new();
     for explained in &plans {

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::support::{
     clinic::{Clinic, problem, run_test},
-    probe::{PATIENCE, Reply, as_staff, send, staff},
+    probe::{PATIENCE, Reply, as_staff, eventually, send, staff},
 };
 
 /// Requests at the same time.
@@ -167,11 +167,12 @@ async fn a_session_that_is_there_goes_before_a_new_one() {
                     .sql("lock table doctors in access exclusive mode")
                     .await;
                 let requests: JoinSet<Reply> = (0..4).map(|_| send(request.clone())).collect();
-                let start = Instant::now();
-                while clinic.sessions().await < 4 {
-                    assert!(start.elapsed() < PATIENCE, "no four sessions");
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                eventually(
+                    "four sessions",
+                    async || clinic.sessions().await,
+                    |sessions| *sessions == 4,
+                )
+                .await;
                 clinic.sql("rollback").await;
                 for reply in requests.join_all().await {
                     assert_eq!(reply.status, 200, "{reply:?}");

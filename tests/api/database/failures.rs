@@ -251,10 +251,11 @@ async fn a_network_that_fails_while_the_database_is_full_does_not_hide_that_it_i
                 .await;
             let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
             // Whoever comes a second time has heard the first refusal.
-            eventually("two refusals", || {
-                let log = clinic.database.connections().unwrap();
-                (log.refusals.len() > 1).then_some(())
-            })
+            eventually(
+                "two refusals",
+                async || clinic.database.connections().unwrap().refusals,
+                |refusals| refusals.len() > 1,
+            )
             .await;
             proxy.stall();
             problem(&request.await.unwrap(), 503, "database-busy");

@@ -7,18 +7,22 @@ use fleet::{Builder, EnvironmentState, EnvironmentStatus, Fleet, Source};
 
 use crate::support::{
     clinic::{Clinic, run_test},
-    probe::{eventually, get, kernel_state, lines, live, pid, probe, together},
+    probe::{environment_in, eventually, get, kernel_state, lines, live, pid, probe, together},
 };
 
 const UPCOMING: &str = "appointments-upcoming";
 
 /// Waits until so many environments of the function are frozen; they.
 async fn frozen(fleet: &Fleet, function: &str, count: usize) -> Vec<EnvironmentStatus> {
-    eventually("the environments to be frozen", || {
-        let mut environments = fleet.environments(function);
-        environments.retain(|found| found.state == EnvironmentState::Frozen);
-        (environments.len() == count).then_some(environments)
-    })
+    eventually(
+        "the environments to be frozen",
+        async || {
+            let mut environments = fleet.environments(function);
+            environments.retain(|found| found.state == EnvironmentState::Frozen);
+            environments
+        },
+        |environments| environments.len() == count,
+    )
     .await
 }
 
@@ -39,9 +43,11 @@ async fn retained(clinic: &mut Clinic) -> i64 {
 }
 
 async fn is_stopped(pid: u32) {
-    eventually("the process to be stopped", || {
-        (kernel_state(pid) == Some('T')).then_some(())
-    })
+    eventually(
+        "the process to be stopped",
+        async || kernel_state(pid),
+        |state| *state == Some('T'),
+    )
     .await;
 }
 
@@ -85,12 +91,7 @@ async fn an_environment_that_vanishes_at_work_fails_what_it_was_doing() {
         .unwrap();
     let busy = get(&fleet, "/probe?sleep_ms=19000");
     let vanish = async {
-        let environment = eventually("the request to begin", || {
-            live(&fleet)
-                .pop()
-                .filter(|found| found.state == EnvironmentState::Busy)
-        })
-        .await;
+        let environment = environment_in(&fleet, EnvironmentState::Busy).await;
         assert!(fleet.vanish(&environment.id));
         environment.pid
     };
@@ -179,12 +180,7 @@ async fn versions_share_the_reserved_concurrency() {
         .unwrap();
     let old = get(&fleet, "/probe?sleep_ms=2000");
     let rest = async {
-        eventually("the old version at work", || {
-            live(&fleet)
-                .pop()
-                .filter(|found| found.state == EnvironmentState::Busy)
-        })
-        .await;
+        environment_in(&fleet, EnvironmentState::Busy).await;
         fleet.deploy("probe", "2");
         // Of three at once one finds the other place free.
         let replies = together(&fleet, 3, 1000).await;
@@ -216,9 +212,11 @@ async fn an_environment_killed_in_mid_query_is_a_500_and_the_next_request_works(
             .sql("lock table doctors in access exclusive mode")
             .await;
         let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
-        eventually("the invocation to begin", || {
-            (clinic.fleet.environments("doctors")[0].state == EnvironmentState::Busy).then_some(())
-        })
+        eventually(
+            "the invocation to begin",
+            async || clinic.fleet.environments("doctors")[0].state,
+            |state| *state == EnvironmentState::Busy,
+        )
         .await;
         assert!(clinic.fleet.kill(&killed.id));
         let reply = request.await.unwrap();

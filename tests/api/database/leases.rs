@@ -1,7 +1,5 @@
 //! Retained or transient: how long a session stays with its environment, and who ends it.
 
-use std::time::{Duration, Instant};
-
 use fleet::{
     Builder, EnvironmentState,
     database::{APPLICATION, Database},
@@ -11,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 
 use crate::support::{
     clinic::{Clinic, run_test},
-    probe::{PATIENCE, eventually, get},
+    probe::{eventually, get},
 };
 
 const DOCTORS: &str = "/api/doctors";
@@ -34,10 +32,11 @@ fn always_hot(fleet: Builder) -> Builder {
 }
 
 async fn is_frozen(clinic: &Clinic) {
-    eventually("the environment to be frozen", || {
-        let environments = clinic.fleet.environments("doctors");
-        (environments[0].state == EnvironmentState::Frozen).then_some(())
-    })
+    eventually(
+        "the environment to be frozen",
+        async || clinic.fleet.environments("doctors")[0].state,
+        |state| *state == EnvironmentState::Frozen,
+    )
     .await;
 }
 
@@ -86,10 +85,11 @@ async fn a_read_that_the_end_of_the_lease_overtook_is_run_again() {
             // The client sends its statement while the lease lasts, and it arrives afterwards.
             proxy.stall();
             let request = tokio::spawn(get(&clinic.fleet, DOCTORS));
-            eventually("the server to end the session", || {
-                let log = std::fs::read_to_string(clinic.database.log_file()).unwrap();
-                log.contains(" 57P05 ").then_some(())
-            })
+            eventually(
+                "the server to end the session",
+                async || std::fs::read_to_string(clinic.database.log_file()).unwrap(),
+                |log| log.contains(" 57P05 "),
+            )
             .await;
             proxy.heal();
             let reply = request.await.unwrap();
@@ -174,11 +174,11 @@ async fn a_hot_environment_keeps_its_transient_session_for_a_slice() {
             clinic
                 .sql("alter role application connection limit 1")
                 .await;
-            let start = Instant::now();
-            while clinic.sessions().await > 0 {
-                assert!(start.elapsed() < PATIENCE, "the slice never ends");
+            let sessions = async || {
                 assert_eq!(clinic.get(DOCTORS).await.status, 200);
-            }
+                clinic.sessions().await
+            };
+            eventually("the slice to end", sessions, |sessions| *sessions == 0).await;
         },
     )
     .await;
@@ -243,11 +243,17 @@ async fn a_slice_costs_one_round_trip_at_its_end_and_may_end_with_a_retained_ses
             assert_eq!(lease(clinic).await.as_deref(), Some("transient"));
         }
         other.close().await.unwrap();
-        let start = Instant::now();
-        while lease(clinic).await.as_deref() != Some("retained") {
-            assert!(start.elapsed() < PATIENCE, "it is never retained");
-            assert_eq!(trips(clinic, proxy).await, 2);
-        }
+        let next_lease = async || {
+            let lease = lease(clinic).await;
+            if lease.as_deref() != Some("retained") {
+                assert_eq!(trips(clinic, proxy).await, 2);
+            }
+            lease
+        };
+        eventually("a retained session", next_lease, |lease| {
+            lease.as_deref() == Some("retained")
+        })
+        .await;
         for _ in 0..3 {
             assert_eq!(trips(clinic, proxy).await, 1);
         }
@@ -274,14 +280,12 @@ async fn within_a_slice_a_transient_session_costs_nothing() {
 }
 
 async fn sessions_are(clinic: &mut Clinic, wanted: i64) {
-    let start = Instant::now();
-    while clinic.sessions().await != wanted {
-        assert!(
-            start.elapsed() < PATIENCE,
-            "there are not {wanted} sessions"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(
+        "the sessions",
+        async || clinic.sessions().await,
+        |sessions| *sessions == wanted,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use shared::database::migrations::MIGRATOR;
 use sqlx::{Executor, PgConnection};
 
 use crate::support::clinic::run_test;
-use crate::support::{clinic::Clinic, probe::PATIENCE};
+use crate::support::{
+    clinic::Clinic,
+    probe::{PATIENCE, eventually},
+};
 
 /// A clinic as the first migration left it, with somebody in it.
 async fn old_clinic() -> Clinic {
@@ -30,18 +33,13 @@ async fn old_clinic() -> Clinic {
 
 /// Asks again until the answer is true.
 async fn until(db: &mut PgConnection, question: &'static str) {
-    let start = Instant::now();
-    loop {
-        let is_so: bool = sqlx::query_scalar(question)
+    let answer = async || {
+        sqlx::query_scalar::<_, bool>(question)
             .fetch_one(&mut *db)
             .await
-            .unwrap();
-        if is_so {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for: {question}");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+            .unwrap()
+    };
+    eventually(question, answer, |answer| *answer).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,10 +111,7 @@ async fn a_session_that_died_while_the_environment_was_frozen_is_replaced_unnoti
     let path = format!("/api/doctors/{doctor}/appointments/upcoming");
     assert_eq!(clinic.get(&path).await.status, 200);
     for _ in 0..3 {
-        eventually("the environment to be frozen", || {
-            let environments = clinic.fleet.environments(UPCOMING);
-            (environments[0].state == EnvironmentState::Frozen).then_some(())
-        })
+        eventually("the environment to be frozen", async || clinic.fleet.environments(UPCOMING)[0].state, |state| *state == EnvironmentState::Frozen)
         .await;
         clinic
             .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'application'")

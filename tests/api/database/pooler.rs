@@ -126,9 +126,11 @@ async fn fifty_environments_share_five_sessions_and_see_their_own_rows_alone() {
                     }
                 })
                 .collect();
-            eventually("an environment for each client", || {
-                (clinic.fleet.environments(UPCOMING).len() == CLIENTS).then_some(())
-            })
+            eventually(
+                "an environment for each client",
+                async || clinic.fleet.environments(UPCOMING).len(),
+                |count| *count == CLIENTS,
+            )
             .await;
             proxy.heal();
             clients.join_all().await;
@@ -403,14 +405,17 @@ async fn a_pooler_ends_with_its_value() {
     connect(&pooler).await.close().await.unwrap();
     assert!(kernel_state(pid).is_some());
     drop(pooler);
-    eventually("the pooler to end", || {
-        kernel_state(pid).is_none().then_some(())
-    })
+    eventually(
+        "the pooler to end",
+        async || kernel_state(pid),
+        Option::is_none,
+    )
     .await;
-    eventually("its session to end", || {
-        let log = database.connections().unwrap();
-        log.sessions.iter().all(|s| s.end.is_some()).then_some(())
-    })
+    eventually(
+        "its session to end",
+        async || database.connections().unwrap().sessions,
+        |sessions| sessions.iter().all(|session| session.end.is_some()),
+    )
     .await;
     database.shutdown().await.unwrap();
 }
@@ -430,7 +435,7 @@ async fn a_pooler_to_be_killed() {
 #[tokio::test]
 async fn a_pooler_ends_with_a_process_that_is_killed() {
     let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "pooler::a_pooler_to_be_killed"])
+        .args(["--exact", "database::pooler::a_pooler_to_be_killed"])
         .args(["--ignored", "--nocapture"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -447,6 +452,6 @@ async fn a_pooler_ends_with_a_process_that_is_killed() {
     assert!(kernel_state(pid).is_some());
     holder.kill().await.unwrap();
     // Where nobody collects orphans at once, what is left of one is a zombie.
-    let ended = || matches!(kernel_state(pid), None | Some('Z')).then_some(());
-    eventually("the pooler to end", ended).await;
+    let ended = |state: &Option<char>| matches!(state, None | Some('Z'));
+    eventually("the pooler to end", async || kernel_state(pid), ended).await;
 }

@@ -2,10 +2,7 @@
 
 mod owners;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use fleet::{
     Builder, Fleet, InvokeError,
@@ -17,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     clinic::{CEILING, Clinic, run_test},
-    probe::PATIENCE,
+    probe::eventually,
 };
 
 #[expect(
@@ -482,12 +479,13 @@ async fn runs_at_once_do_not_disturb_each_other_in_one_database_or_in_two() {
         .unwrap();
     let run = Arc::clone(&one);
     let run = tokio::spawn(async move { invoke(&run).await });
-    let start = Instant::now();
     let waiting = "select count(*)::text from pg_stat_activity where usename = 'clinic' and wait_event_type = 'Lock'";
-    while text(clinic, waiting).await != "1" {
-        assert!(start.elapsed() < PATIENCE, "nobody waits for the rival");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(
+        "a wait for the rival",
+        async || text(clinic, waiting).await,
+        |waiting| waiting == "1",
+    )
+    .await;
     change.commit().await.unwrap();
     run.await.unwrap().unwrap();
     assert_eq!(

@@ -1,7 +1,5 @@
 //! Changes are made whole or not at all, and once more where nothing of them happened.
 
-use std::time::{Duration, Instant};
-
 use fleet::{
     database::{APPLICATION, Database},
     pgbouncer::PgBouncer,
@@ -15,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::{
     clinic::{Clinic, problem, run_test},
-    probe::{PATIENCE, Reply, send_as, staff},
+    probe::{Reply, eventually, send_as, staff},
 };
 
 /// A clinic with a doctor and a patient, and what an appointment of theirs is made of.
@@ -109,22 +107,20 @@ async fn run(connection: &mut PgConnection, statements: String) {
 
 /// Waits until so many of the application's sessions wait for a lock.
 async fn waits_for_a_lock(clinic: &mut Clinic) {
-    let start = Instant::now();
-    loop {
+    let waiting = async || {
         clinic.sql("select pg_stat_clear_snapshot()").await;
-        let waiting: i64 = sqlx::query_scalar(
+        sqlx::query_scalar::<_, i64>(
             "select count(*) from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'",
         )
         .bind(APPLICATION)
         .fetch_one(&mut clinic.admin)
         .await
-        .unwrap();
-        if waiting > 0 {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "nobody waits for a lock");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        .unwrap()
+    };
+    eventually("a statement that waits for a lock", waiting, |waiting| {
+        *waiting > 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -277,13 +273,12 @@ async fn a_commit_that_is_not_answered_is_said_to_be_unknown_and_its_key_tells()
     };
     let booking = tokio::spawn(book());
     let second = book();
-    let start = Instant::now();
     let committing = "select count(*) from pg_stat_activity where usename = 'application' and query = 'commit' and state = 'active'";
-    while practice.count(committing).await == 0 {
-        assert!(start.elapsed() < PATIENCE, "nobody commits");
+    let commits = async || {
         practice.clinic.sql("select pg_stat_clear_snapshot()").await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        practice.count(committing).await
+    };
+    eventually("the commit", commits, |commits| *commits == 1).await;
     proxy.cut(Cut::Reset);
     let unknown = booking.await.unwrap();
     problem(&unknown, 503, "outcome-unknown");

@@ -166,7 +166,7 @@ async fn a_server_does_not_outlive_a_killed_process() {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "database::waits_to_be_killed",
+            "fleet::database::waits_to_be_killed",
             "--ignored",
             "--nocapture",
         ])
@@ -308,7 +308,7 @@ async fn without_a_network_the_error_is_one_line_with_the_cure() {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "database::fetches_a_server",
+            "fleet::database::fetches_a_server",
             "--ignored",
             "--nocapture",
         ])

@@ -268,7 +268,12 @@ async fn each_new_session_logs_in_with_a_token_of_that_moment() {
             // Refused for a moment, as RDS does when too many come at once: asked again, with a new token.
             gateway.refuses.store(true, Ordering::Relaxed);
             let request = tokio::spawn(crate::support::probe::get(&clinic.fleet, "/api/doctors"));
-            eventually("a refusal", || (gateway.tokens().len() > 5).then_some(())).await;
+            eventually(
+                "a refusal",
+                async || gateway.tokens().len(),
+                |tokens| *tokens > 5,
+            )
+            .await;
             gateway.refuses.store(false, Ordering::Relaxed);
             assert_eq!(request.await.unwrap().status, 200);
             // And for good.

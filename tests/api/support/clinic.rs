@@ -1,7 +1,6 @@
 //! A clinic: the real functions on a fleet, a PostgreSQL of its own, and a few people in it.
 
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
 
 use chrono::Timelike;
 use fleet::{
@@ -14,7 +13,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::support::probe::{PATIENCE, Reply, get, get_as, kernel_state, send_as};
+use crate::support::probe::{Reply, eventually, get, get_as, kernel_state, send_as};
 
 /// The application's connection limit unless a test says otherwise: most of the server's 100 slots.
 pub(crate) const CEILING: u32 = 90;
@@ -214,20 +213,17 @@ impl Clinic {
 
     /// Waits until the application has no session left.
     pub(crate) async fn sessions_are_gone(&mut self) {
-        let start = Instant::now();
-        while self.sessions().await > 0 {
-            if start.elapsed() > PATIENCE {
-                let left =
-                    "select string_agg(a::text, E'\\n') from pg_stat_activity a where usename = $1";
-                let left: String = sqlx::query_scalar(left)
-                    .bind(database::APPLICATION)
-                    .fetch_one(&mut self.admin)
-                    .await
-                    .expect("the server's view");
-                panic!("sessions are left:\n{left}");
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let left = async || {
+            self.sql("select pg_stat_clear_snapshot()").await;
+            sqlx::query_scalar::<_, String>(
+                "select a::text from pg_stat_activity a where usename = $1",
+            )
+            .bind(database::APPLICATION)
+            .fetch_all(&mut self.admin)
+            .await
+            .expect("the server's view")
+        };
+        eventually("the application's sessions to end", left, Vec::is_empty).await;
     }
 
     /// The application's URL, without parameters.

@@ -43,19 +43,21 @@ async fn runs_out_of_time(
     function: &str,
     request: JoinHandle<Reply>,
 ) -> Reply {
-    let start = Instant::now();
-    while locks(clinic, false).await == 0 {
-        assert!(start.elapsed() < PATIENCE, "nobody waits for a lock");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually(
+        "a statement that waits for a lock",
+        async || locks(clinic, false).await,
+        |waiting| *waiting == 1,
+    )
+    .await;
     let environment = clinic.fleet.environments(function).pop().unwrap();
     assert_eq!(environment.state, EnvironmentState::Busy);
     assert!(clinic.fleet.freeze(&environment.id));
     let reply = request.await.unwrap();
-    eventually("the environment to be gone", || {
-        let environments = clinic.fleet.environments(function);
-        (environments[0].state == EnvironmentState::Gone).then_some(())
-    })
+    eventually(
+        "the environment to be gone",
+        async || clinic.fleet.environments(function)[0].state,
+        |state| *state == EnvironmentState::Gone,
+    )
     .await;
     let timed_out = clinic.fleet.logs(function).into_iter().any(|line| {
         line.source == Source::Platform && line.text.contains("Task timed out after 2.00 seconds")
@@ -124,11 +126,12 @@ async fn a_booking_killed_in_mid_query_gives_back_the_row_that_it_holds() {
         // Lets everybody read, and nobody write.
         let blocker = blocker(clinic, "lock table appointments in share mode").await;
         let request = tokio::spawn(book(clinic));
-        let start = Instant::now();
-        while !is_held(clinic, doctor).await {
-            assert!(start.elapsed() < PATIENCE, "the booking does not begin");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually(
+            "the booking to lock the doctor",
+            async || is_held(clinic, doctor).await,
+            |held| *held,
+        )
+        .await;
         let reply = runs_out_of_time(clinic, "appointments", request).await;
         assert_ended_by_the_platform(reply);
         clinic.sessions_are_gone().await;

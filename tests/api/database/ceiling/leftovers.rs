@@ -9,7 +9,7 @@ use super::{
     each_with_a_session, everybody_is_frozen, retain, sessions_of, together, waiting_for_locks,
 };
 use crate::support::clinic::run_test;
-use crate::support::{clinic::Clinic, probe::PATIENCE};
+use crate::support::{clinic::Clinic, probe::eventually};
 
 /// What is retained stays for longer than any test takes.
 fn for_long(fleet: Builder) -> Builder {
@@ -25,18 +25,12 @@ fn without_a_mark(fleet: Builder) -> Builder {
 
 /// Waits until the application has no transient session left.
 async fn only_retained_ones_are_left(clinic: &mut Clinic) {
-    let start = Instant::now();
-    loop {
-        let (retained, all) = (
-            sessions_of(clinic, "retained").await,
-            clinic.sessions().await,
-        );
-        if usize::try_from(all).unwrap() == retained {
-            return;
-        }
-        assert!(start.elapsed() < PATIENCE, "{retained} of {all}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let sessions = async || {
+        let all = usize::try_from(clinic.sessions().await).unwrap();
+        (sessions_of(clinic, "retained").await, all)
+    };
+    let all_retained = |(retained, all): &(usize, usize)| retained == all;
+    eventually("all sessions to be retained", sessions, all_retained).await;
 }
 
 #[tokio::test]

@@ -50,7 +50,12 @@ async fn a_restarted_database_costs_some_503_and_no_environment() {
                 served.count()
             };
             let wanted = served() + 5 * CLIENTS;
-            eventually("more answers", || (served() >= wanted).then_some(())).await;
+            eventually(
+                "more answers",
+                async || served(),
+                |served| *served >= wanted,
+            )
+            .await;
         };
         served_again().await;
         clinic.database.restart(Stop::Fast).await.unwrap();
@@ -89,10 +94,11 @@ async fn a_network_that_stalls_for_three_seconds_leaves_nobody_stuck() {
             bring_up(clinic, path, REQUESTS / 2).await;
             proxy.stall();
             let answers = at_once(&clinic.fleet, path, REQUESTS);
-            eventually("every request to have begun", || {
-                let in_flight = clinic.fleet.counters(UPCOMING).in_flight;
-                (usize::try_from(in_flight).unwrap() == REQUESTS).then_some(())
-            })
+            eventually(
+                "every request to have begun",
+                async || usize::try_from(clinic.fleet.counters(UPCOMING).in_flight).unwrap(),
+                |in_flight| *in_flight == REQUESTS,
+            )
             .await;
             tokio::time::sleep(Duration::from_secs(3)).await;
             proxy.heal();

@@ -327,10 +327,16 @@ async fn every_route_answers_fifty_callers_on_five_sessions_as_it_does_directly(
                     (caller, answers)
                 });
             }
-            eventually("an environment for each caller", || {
-                let environments = functions.iter().map(|name| pooled.environments(name).len());
-                (environments.sum::<usize>() >= CALLERS).then_some(())
-            })
+            eventually(
+                "an environment for each caller",
+                async || {
+                    functions
+                        .iter()
+                        .map(|name| pooled.environments(name).len())
+                        .sum::<usize>()
+                },
+                |environments| *environments >= CALLERS,
+            )
             .await;
             proxy.heal();
             let answers = callers.join_all().await;
