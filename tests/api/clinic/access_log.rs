@@ -10,7 +10,7 @@ async fn each_answer_that_shows_patients_leaves_one_line_whatever_the_log_level(
     run_test(
         Clinic::open_with("", |fleet| fleet.variable("RUST_LOG", "error")),
         async |clinic| {
-            let doctor = clinic.doctor("A", &where_it_is_noon()).await;
+            let doctor = clinic.doctor("Dr. Okafor", &where_it_is_noon()).await;
             let (patient, other) = (
                 clinic.patient("Zacharias Unusual").await,
                 clinic.patient("Zoë Unusual").await,

@@ -180,69 +180,69 @@ async fn the_hour_that_is_left_out_has_no_slot_and_the_one_that_comes_twice_has_
 #[tokio::test]
 async fn what_is_taken_is_no_slot_and_what_only_touches_is() {
     run_test(Clinic::open(), async |clinic| {
-    let doctor = clinic.doctor("A", "UTC").await;
-    let other = clinic.doctor("B", "UTC").await;
-    let patient = clinic.patient("P").await;
-    // The last ten minutes hold no slot.
-    clinic
-        .works(doctor, &[("08:00", "10:10"), ("10:10", "11:00")])
-        .await;
-    let monday = day("2032-01-05");
-    let free = async |clinic: &Clinic| {
-        let found = slots(clinic, doctor, monday, monday + Days::new(1), 30).await;
+        let doctor = clinic.doctor("A", "UTC").await;
+        let other = clinic.doctor("B", "UTC").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
+        // The last ten minutes hold no slot.
+        clinic
+            .works(doctor, &[("08:00", "10:10"), ("10:10", "11:00")])
+            .await;
+        let monday = day("2032-01-05");
+        let free = async |clinic: &Clinic| {
+            let found = slots(clinic, doctor, monday, monday + Days::new(1), 30).await;
+            let time = |start: &DateTime<Utc>| start.format("%H:%M").to_string();
+            found.iter().map(time).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(free(clinic).await, "08:00 08:30 09:00 09:30 10:10");
+
+        let book = async |clinic: &mut Clinic, doctor: Uuid, from: &str, to: &str, status: &str| {
+            sqlx::query(
+                "insert into appointments (doctor_id, patient_id, starts_at, ends_at, status)
+                 values ($1, $2, ('2032-01-05 ' || $3 || 'Z')::timestamptz, ('2032-01-05 ' || $4 || 'Z')::timestamptz, $5)",
+            )
+            .bind(doctor)
+            .bind(patient)
+            .bind(from)
+            .bind(to)
+            .bind(status)
+            .execute(&mut clinic.admin)
+            .await
+            .unwrap();
+        };
+        // They free the time, or never took it: it is another doctor's.
+        book(clinic, doctor, "08:00", "11:00", "cancelled").await;
+        book(clinic, doctor, "08:00", "11:00", "no_show").await;
+        book(clinic, other, "08:00", "11:00", "scheduled").await;
+        assert_eq!(free(clinic).await, "08:00 08:30 09:00 09:30 10:10");
+        // It ends where a slot begins, and begins where one ends.
+        book(clinic, doctor, "08:30", "09:00", "completed").await;
+        assert_eq!(free(clinic).await, "08:00 09:00 09:30 10:10");
+        // A minute of a slot takes it all.
+        book(clinic, doctor, "09:59", "10:10", "confirmed").await;
+        assert_eq!(free(clinic).await, "08:00 09:00 10:10");
+        // It began the day before.
+        clinic
+            .sql(
+                "insert into time_off (doctor_id, starts_at, ends_at)
+                 select id, '2032-01-01 00:00Z', '2032-01-05 08:01Z' from doctors where full_name = 'A'",
+            )
+            .await;
+        assert_eq!(free(clinic).await, "09:00 10:10");
+
+        clinic.sql("update doctors set slot_minutes = 25").await;
+        let found = slots(clinic, doctor, monday, monday + Days::new(1), 25).await;
         let time = |start: &DateTime<Utc>| start.format("%H:%M").to_string();
-        found.iter().map(time).collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(free(clinic).await, "08:00 08:30 09:00 09:30 10:10");
+        // From the beginning of the hours on: 08:00, 08:25, 08:50, 09:15, 09:40; 10:10, 10:35.
+        assert_eq!(
+            found.iter().map(time).collect::<Vec<_>>(),
+            ["09:15", "10:10", "10:35"]
+        );
 
-    let book = async |clinic: &mut Clinic, doctor: Uuid, from: &str, to: &str, status: &str| {
-        sqlx::query(
-            "insert into appointments (doctor_id, patient_id, starts_at, ends_at, status)
-             values ($1, $2, ('2032-01-05 ' || $3 || 'Z')::timestamptz, ('2032-01-05 ' || $4 || 'Z')::timestamptz, $5)",
-        )
-        .bind(doctor)
-        .bind(patient)
-        .bind(from)
-        .bind(to)
-        .bind(status)
-        .execute(&mut clinic.admin)
-        .await
-        .unwrap();
-    };
-    // They free the time, or never took it: it is another doctor's.
-    book(clinic, doctor, "08:00", "11:00", "cancelled").await;
-    book(clinic, doctor, "08:00", "11:00", "no_show").await;
-    book(clinic, other, "08:00", "11:00", "scheduled").await;
-    assert_eq!(free(clinic).await, "08:00 08:30 09:00 09:30 10:10");
-    // It ends where a slot begins, and begins where one ends.
-    book(clinic, doctor, "08:30", "09:00", "completed").await;
-    assert_eq!(free(clinic).await, "08:00 09:00 09:30 10:10");
-    // A minute of a slot takes it all.
-    book(clinic, doctor, "09:59", "10:10", "confirmed").await;
-    assert_eq!(free(clinic).await, "08:00 09:00 10:10");
-    // It began the day before.
-    clinic
-        .sql(
-            "insert into time_off (doctor_id, starts_at, ends_at)
-             select id, '2032-01-01 00:00Z', '2032-01-05 08:01Z' from doctors where full_name = 'A'",
-        )
-        .await;
-    assert_eq!(free(clinic).await, "09:00 10:10");
-
-    clinic.sql("update doctors set slot_minutes = 25").await;
-    let found = slots(clinic, doctor, monday, monday + Days::new(1), 25).await;
-    let time = |start: &DateTime<Utc>| start.format("%H:%M").to_string();
-    // From the beginning of the hours on: 08:00, 08:25, 08:50, 09:15, 09:40; 10:10, 10:35.
-    assert_eq!(
-        found.iter().map(time).collect::<Vec<_>>(),
-        ["09:15", "10:10", "10:35"]
-    );
-
-    clinic.sql("update doctors set active = false").await;
-    let none = slots(clinic, doctor, monday, monday + Days::new(1), 25).await;
-    assert!(none.is_empty(), "a doctor who has left");
-    let none = slots(clinic, other, monday, monday + Days::new(1), 25).await;
-    assert!(none.is_empty(), "a doctor without hours");
+        clinic.sql("update doctors set active = false").await;
+        let none = slots(clinic, doctor, monday, monday + Days::new(1), 25).await;
+        assert!(none.is_empty(), "a doctor who has left");
+        let none = slots(clinic, other, monday, monday + Days::new(1), 25).await;
+        assert!(none.is_empty(), "a doctor without hours");
     }).await;
 }
 
@@ -301,7 +301,7 @@ async fn day_in(clinic: &mut Clinic, zone: &str) -> NaiveDate {
 async fn a_doctor_who_moves_has_the_same_hours_and_days_on_another_clock() {
     run_test(Clinic::open(), async |clinic| {
         let doctor = clinic.doctor("A", "Pacific/Kiritimati").await;
-        let patient = clinic.patient("P").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         let hours = &[("09:00", "10:30")];
         clinic.works(doctor, hours).await;
         let from = "date_trunc('day', now(), 'UTC') - interval '3 days'";
@@ -360,7 +360,7 @@ async fn a_doctor_who_moves_has_the_same_hours_and_days_on_another_clock() {
 #[tokio::test]
 async fn every_slot_that_is_offered_can_be_booked_and_is_then_taken() {
     run_test(Clinic::open(), async |clinic| {
-        let patient = clinic.patient("P").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         let token = clinic.patient_token(patient).await;
         for (zone, date) in CHANGES {
             let doctor = clinic.doctor(zone, zone).await;
@@ -409,7 +409,7 @@ async fn everybody_may_see_when_a_doctor_is_free() {
     run_test(Clinic::open(), async |clinic| {
         let doctor = clinic.doctor("A", "UTC").await;
         let other = clinic.doctor("B", "UTC").await;
-        let patient = clinic.patient("P").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         clinic.works(doctor, &[("08:00", "08:30")]).await;
         clinic
             .visits(doctor, patient, "'2032-01-05 09:00Z'", 1, "scheduled")

@@ -14,54 +14,54 @@ use crate::support::{
 #[tokio::test]
 async fn a_booking_answers_with_itself_and_leaves_a_trail() {
     run_test(Desk::open(), async |desk| {
-    let draft = desk.draft("09:00", "09:30", json!({ "reason": " Cough " }));
-    let booked = desk.book(&desk.as_patient, &draft).await;
-    assert_eq!(booked.status, 201, "{booked:?}");
-    let location = format!("/api/appointments/{}", id(&booked));
-    assert_eq!(booked.headers["location"], location);
-    let said = booked.json();
-    assert_eq!(
-        said,
-        json!({
-            "id": id(&booked),
-            "doctor": { "id": desk.doctor, "fullName": "A" },
-            "patient": { "id": desk.patient, "fullName": "Zoë Secret" },
-            "startsAt": friday("09:00"),
-            "endsAt": friday("09:30"),
-            "status": "scheduled",
-            "reason": "Cough",
-            "createdAt": said["createdAt"],
-            "updatedAt": said["updatedAt"],
-        })
-    );
-    let seen = desk.clinic.get_as(&desk.as_patient, &location).await;
-    assert_eq!((seen.json(), etag(&seen)), (said, etag(&booked)));
-    assert!(etag(&seen).starts_with('"'), "a strong tag");
+        let draft = desk.draft("09:00", "09:30", json!({ "reason": " Cough " }));
+        let booked = desk.book(&desk.as_patient, &draft).await;
+        assert_eq!(booked.status, 201, "{booked:?}");
+        let location = format!("/api/appointments/{}", id(&booked));
+        assert_eq!(booked.headers["location"], location);
+        let said = booked.json();
+        assert_eq!(
+            said,
+            json!({
+                "id": id(&booked),
+                "doctor": { "id": desk.doctor, "fullName": "A" },
+                "patient": { "id": desk.patient, "fullName": "Zoë Secret" },
+                "startsAt": friday("09:00"),
+                "endsAt": friday("09:30"),
+                "status": "scheduled",
+                "reason": "Cough",
+                "createdAt": said["createdAt"],
+                "updatedAt": said["updatedAt"],
+            })
+        );
+        let seen = desk.clinic.get_as(&desk.as_patient, &location).await;
+        assert_eq!((seen.json(), etag(&seen)), (said, etag(&booked)));
+        assert!(etag(&seen).starts_with('"'), "a strong tag");
 
-    let trail: (i32, String, String, String, Option<Value>, Value) = sqlx::query_as(
-        "select revision, actor_role, actor_subject, action, before, after from appointment_changes",
-    )
-    .fetch_one(&mut desk.clinic.admin)
-    .await
-    .unwrap();
-    let subject = format!("patient-{}", desk.patient);
-    assert_eq!(
-        (
-            trail.0,
-            trail.1.as_str(),
-            trail.2,
-            trail.3.as_str(),
-            trail.4
-        ),
-        (1, "patient", subject, "booked", None)
-    );
-    let mut after = desk.draft("09:00", "09:30", json!({ "reason": "Cough" }));
-    after["status"] = json!("scheduled");
-    after["notes"] = json!("");
-    assert_eq!(trail.5, after);
-    let shown = desk.clinic.logged("appointments", "patient data shown");
-    assert_eq!(shown.len(), 2, "{shown:?}");
-    assert_eq!(shown[0]["patients"], desk.patient.to_string());
+        let trail: (i32, String, String, String, Option<Value>, Value) = sqlx::query_as(
+            "select revision, actor_role, actor_subject, action, before, after from appointment_changes",
+        )
+        .fetch_one(&mut desk.clinic.admin)
+        .await
+        .unwrap();
+        let subject = format!("patient-{}", desk.patient);
+        assert_eq!(
+            (
+                trail.0,
+                trail.1.as_str(),
+                trail.2,
+                trail.3.as_str(),
+                trail.4
+            ),
+            (1, "patient", subject, "booked", None)
+        );
+        let mut after = desk.draft("09:00", "09:30", json!({ "reason": "Cough" }));
+        after["status"] = json!("scheduled");
+        after["notes"] = json!("");
+        assert_eq!(trail.5, after);
+        let shown = desk.clinic.logged("appointments", "patient data shown");
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert_eq!(shown[0]["patients"], desk.patient.to_string());
     }).await;
 }
 
@@ -162,33 +162,33 @@ async fn hours_absences_and_the_past_bind_whoever_is_not_told_to_override() {
 #[tokio::test]
 async fn hours_are_the_doctors_own_on_both_sides_of_a_clock_change() {
     run_test(Desk::open(), async |desk| {
-    desk.clinic
-        .sql("update doctors set time_zone = 'Europe/Berlin'")
-        .await;
-    desk.clinic
-        .sql("insert into working_hours (doctor_id, weekday, opens, closes) select id, 7, '01:00', '24:00' from doctors")
-        .await;
-    // Clocks go forward on Sunday, 30 March 2098, at 2 in the morning, and back on 26 October at 3.
-    for (starts_at, ends_at, status) in [
-        ("2098-03-28T06:30:00Z", "2098-03-28T07:00:00Z", 422),
-        ("2098-03-28T23:30:00Z", "2098-03-29T00:30:00Z", 422),
-        ("2098-03-30T00:00:00Z", "2098-03-30T00:30:00Z", 201),
-        ("2098-03-30T00:30:00Z", "2098-03-30T01:30:00Z", 201),
-        // The end of that Sunday is 22:00 in UTC already.
-        ("2098-03-30T21:30:00Z", "2098-03-30T22:00:00Z", 201),
-        ("2098-03-30T22:00:00Z", "2098-03-30T22:30:00Z", 422),
-        // The hour that comes twice, both times; one o'clock is at 23:00 still.
-        ("2098-10-25T23:00:00Z", "2098-10-26T00:00:00Z", 201),
-        ("2098-10-26T00:00:00Z", "2098-10-26T01:00:00Z", 201),
-        ("2098-10-26T01:00:00Z", "2098-10-26T02:00:00Z", 201),
-        ("2098-10-26T22:30:00Z", "2098-10-26T23:00:00Z", 201),
-        ("2098-10-26T23:00:00Z", "2098-10-26T23:30:00Z", 422),
-    ] {
-        let times = json!({ "startsAt": starts_at, "endsAt": ends_at });
-        let draft = desk.draft("09:00", "09:30", times);
-        let reply = desk.book(&desk.as_patient, &draft).await;
-        assert_eq!(reply.status, status, "{starts_at}: {reply:?}");
-    }
+        desk.clinic
+            .sql("update doctors set time_zone = 'Europe/Berlin'")
+            .await;
+        desk.clinic
+            .sql("insert into working_hours (doctor_id, weekday, opens, closes) select id, 7, '01:00', '24:00' from doctors")
+            .await;
+        // Clocks go forward on Sunday, 30 March 2098, at 2 in the morning, and back on 26 October at 3.
+        for (starts_at, ends_at, status) in [
+            ("2098-03-28T06:30:00Z", "2098-03-28T07:00:00Z", 422),
+            ("2098-03-28T23:30:00Z", "2098-03-29T00:30:00Z", 422),
+            ("2098-03-30T00:00:00Z", "2098-03-30T00:30:00Z", 201),
+            ("2098-03-30T00:30:00Z", "2098-03-30T01:30:00Z", 201),
+            // The end of that Sunday is 22:00 in UTC already.
+            ("2098-03-30T21:30:00Z", "2098-03-30T22:00:00Z", 201),
+            ("2098-03-30T22:00:00Z", "2098-03-30T22:30:00Z", 422),
+            // The hour that comes twice, both times; one o'clock is at 23:00 still.
+            ("2098-10-25T23:00:00Z", "2098-10-26T00:00:00Z", 201),
+            ("2098-10-26T00:00:00Z", "2098-10-26T01:00:00Z", 201),
+            ("2098-10-26T01:00:00Z", "2098-10-26T02:00:00Z", 201),
+            ("2098-10-26T22:30:00Z", "2098-10-26T23:00:00Z", 201),
+            ("2098-10-26T23:00:00Z", "2098-10-26T23:30:00Z", 422),
+        ] {
+            let times = json!({ "startsAt": starts_at, "endsAt": ends_at });
+            let draft = desk.draft("09:00", "09:30", times);
+            let reply = desk.book(&desk.as_patient, &draft).await;
+            assert_eq!(reply.status, status, "{starts_at}: {reply:?}");
+        }
     }).await;
 }
 

@@ -75,131 +75,131 @@ fn ids(listed: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn a_doctor_is_shown_with_their_week_and_to_few_with_their_absences() {
     run_test(Clinic::open(), async |clinic| {
-    let doctor = clinic.doctor("Dr Ångström", "Europe/Berlin").await;
-    let stranger = clinic.doctor("B", "UTC").await;
-    let patient = clinic.patient("P").await;
-    clinic
-        .sql("insert into working_hours (doctor_id, weekday, opens, closes)
-              select id, d, o, c from doctors,
-                  (values (5, '18:00'::time, '24:00'::time), (1, '14:00', '17:30'), (1, '08:00', '12:00')) w (d, o, c)
-              where full_name = 'Dr Ångström'")
-        .await;
-    clinic
-        .sql("insert into time_off (doctor_id, starts_at, ends_at, reason)
-              select id, s::timestamptz, e::timestamptz, r from doctors,
-                  (values ('2199-02-01Z', '2199-02-02Z', 'later'), ('2020-01-01Z', '2020-01-02Z', 'over'),
-                          ('2020-01-01Z', '2199-01-02Z', 'now')) t (s, e, r)
-              where full_name = 'Dr Ångström'")
-        .await;
-    let path = format!("/api/doctors/{doctor}");
-    let reply = clinic.get(&path).await;
-    assert!(etag(&reply).starts_with('"'), "a strong tag");
-    let mut seen = reply.json();
-    let absences = seen["timeOff"].take();
-    let reasons: Vec<&str> = absences
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|absence| absence["reason"].as_str().unwrap())
-        .collect();
-    assert_eq!(reasons, ["now", "later"]);
-    assert_eq!(absences[1]["startsAt"], "2199-02-01T00:00:00Z");
-    let mut expected = json!({
-        "id": doctor,
-        "fullName": "Dr Ångström",
-        "specialty": "Cardiology",
-        "timeZone": "Europe/Berlin",
-        "active": true,
-        "slotMinutes": 30,
-        "workingHours": [hours(1, "08:00", "12:00"), hours(1, "14:00", "17:30"), hours(5, "18:00", "24:00")],
-        "timeOff": null,
-        "timeOffHasMore": false,
-    });
-    assert_eq!(seen, expected);
+        let doctor = clinic.doctor("Dr Ångström", "Europe/Berlin").await;
+        let stranger = clinic.doctor("B", "UTC").await;
+        let patient = clinic.patient("P").await;
+        clinic
+            .sql("insert into working_hours (doctor_id, weekday, opens, closes)
+                  select id, d, o, c from doctors,
+                      (values (5, '18:00'::time, '24:00'::time), (1, '14:00', '17:30'), (1, '08:00', '12:00')) w (d, o, c)
+                  where full_name = 'Dr Ångström'")
+            .await;
+        clinic
+            .sql("insert into time_off (doctor_id, starts_at, ends_at, reason)
+                  select id, s::timestamptz, e::timestamptz, r from doctors,
+                      (values ('2199-02-01Z', '2199-02-02Z', 'later'), ('2020-01-01Z', '2020-01-02Z', 'over'),
+                              ('2020-01-01Z', '2199-01-02Z', 'now')) t (s, e, r)
+                  where full_name = 'Dr Ångström'")
+            .await;
+        let path = format!("/api/doctors/{doctor}");
+        let reply = clinic.get(&path).await;
+        assert!(etag(&reply).starts_with('"'), "a strong tag");
+        let mut seen = reply.json();
+        let absences = seen["timeOff"].take();
+        let reasons: Vec<&str> = absences
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|absence| absence["reason"].as_str().unwrap())
+            .collect();
+        assert_eq!(reasons, ["now", "later"]);
+        assert_eq!(absences[1]["startsAt"], "2199-02-01T00:00:00Z");
+        let mut expected = json!({
+            "id": doctor,
+            "fullName": "Dr Ångström",
+            "specialty": "Cardiology",
+            "timeZone": "Europe/Berlin",
+            "active": true,
+            "slotMinutes": 30,
+            "workingHours": [hours(1, "08:00", "12:00"), hours(1, "14:00", "17:30"), hours(5, "18:00", "24:00")],
+            "timeOff": null,
+            "timeOffHasMore": false,
+        });
+        assert_eq!(seen, expected);
 
-    let own = clinic.doctor_token(doctor).await;
-    assert_eq!(clinic.get_as(&own, &path).await.json()["timeOff"], absences);
-    expected.as_object_mut().unwrap().remove("timeOff");
-    expected.as_object_mut().unwrap().remove("timeOffHasMore");
-    let other_doctor = clinic.doctor_token(stranger).await;
-    let patients = clinic.patient_token(patient).await;
-    for token in [other_doctor, patients] {
-        assert_eq!(clinic.get_as(&token, &path).await.json(), expected);
-    }
-    let nobody = format!("/api/doctors/{}", Uuid::nil());
-    problem(&clinic.get(&nobody).await, 404, "not-found");
+        let own = clinic.doctor_token(doctor).await;
+        assert_eq!(clinic.get_as(&own, &path).await.json()["timeOff"], absences);
+        expected.as_object_mut().unwrap().remove("timeOff");
+        expected.as_object_mut().unwrap().remove("timeOffHasMore");
+        let other_doctor = clinic.doctor_token(stranger).await;
+        let patients = clinic.patient_token(patient).await;
+        for token in [other_doctor, patients] {
+            assert_eq!(clinic.get_as(&token, &path).await.json(), expected);
+        }
+        let nobody = format!("/api/doctors/{}", Uuid::nil());
+        problem(&clinic.get(&nobody).await, 404, "not-found");
     }).await;
 }
 
 #[tokio::test]
 async fn a_new_week_replaces_the_old_one_and_lists_what_is_outside_it() {
     run_test(Clinic::open(), async |clinic| {
-    let doctor = clinic.doctor("A", "America/New_York").await;
-    let patient = clinic.patient("P").await;
-    // In New York half past three in the night, and ten minutes to midnight; on the day before a
-    // cancelled one, and in the past one that nobody cares for any more.
-    clinic
-        .visits(doctor, patient, "'2199-07-01 07:30Z'", 1, "scheduled")
-        .await;
-    clinic
-        .visits(doctor, patient, "'2199-07-02 03:45Z'", 1, "confirmed")
-        .await;
-    clinic
-        .visits(doctor, patient, "'2199-06-30 07:30Z'", 1, "cancelled")
-        .await;
-    clinic
-        .visits(doctor, patient, "'2020-06-30 07:30Z'", 1, "scheduled")
-        .await;
-    let path = format!("/api/doctors/{doctor}");
-    let token = clinic.doctor_token(doctor).await;
-    let before = clinic.get_as(&token, &path).await;
+        let doctor = clinic.doctor("Dr. Okafor", "America/New_York").await;
+        let patient = clinic.patient("P").await;
+        // In New York half past three in the night, and ten minutes to midnight; on the day before a
+        // cancelled one, and in the past one that nobody cares for any more.
+        clinic
+            .visits(doctor, patient, "'2199-07-01 07:30Z'", 1, "scheduled")
+            .await;
+        clinic
+            .visits(doctor, patient, "'2199-07-02 03:45Z'", 1, "confirmed")
+            .await;
+        clinic
+            .visits(doctor, patient, "'2199-06-30 07:30Z'", 1, "cancelled")
+            .await;
+        clinic
+            .visits(doctor, patient, "'2020-06-30 07:30Z'", 1, "scheduled")
+            .await;
+        let path = format!("/api/doctors/{doctor}");
+        let token = clinic.doctor_token(doctor).await;
+        let before = clinic.get_as(&token, &path).await;
 
-    let late = json!({ "workingHours": [hours(1, "20:00", "24:00"), hours(1, "08:00", "12:00")], "slotMinutes": 45 });
-    let changed = put_week(clinic, &token, doctor, Some(&etag(&before)), &late).await;
-    assert_eq!(changed.status, 200, "{changed:?}");
-    let after = clinic.get_as(&token, &path).await;
-    assert_ne!(etag(&after), etag(&before));
-    assert_eq!(etag(&changed), etag(&after), "for the next change");
-    let said = changed.json();
-    assert_eq!(said["doctor"], after.json());
-    assert_eq!(said["doctor"]["slotMinutes"], 45);
-    assert_eq!(
-        said["doctor"]["workingHours"],
-        json!([hours(1, "08:00", "12:00"), hours(1, "20:00", "24:00")])
-    );
-    // The one before midnight is on Monday there, and ends with the day.
-    assert_eq!(said["outsideHasMore"], false);
-    assert_eq!(
-        said["outside"],
-        json!([{
-            "id": ids(&said["outside"])[0],
-            "startsAt": "2199-07-01T07:30:00Z",
-            "endsAt": "2199-07-01T07:45:00Z",
-            "status": "scheduled",
-            "patient": { "id": patient, "fullName": "P" },
-        }])
-    );
-    let shown = clinic.logged("doctor", "patient data shown");
-    assert_eq!(shown.len(), 1);
-    assert_eq!(shown[0]["patients"], patient.to_string());
+        let late = json!({ "workingHours": [hours(1, "20:00", "24:00"), hours(1, "08:00", "12:00")], "slotMinutes": 45 });
+        let changed = put_week(clinic, &token, doctor, Some(&etag(&before)), &late).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+        let after = clinic.get_as(&token, &path).await;
+        assert_ne!(etag(&after), etag(&before));
+        assert_eq!(etag(&changed), etag(&after), "for the next change");
+        let said = changed.json();
+        assert_eq!(said["doctor"], after.json());
+        assert_eq!(said["doctor"]["slotMinutes"], 45);
+        assert_eq!(
+            said["doctor"]["workingHours"],
+            json!([hours(1, "08:00", "12:00"), hours(1, "20:00", "24:00")])
+        );
+        // The one before midnight is on Monday there, and ends with the day.
+        assert_eq!(said["outsideHasMore"], false);
+        assert_eq!(
+            said["outside"],
+            json!([{
+                "id": ids(&said["outside"])[0],
+                "startsAt": "2199-07-01T07:30:00Z",
+                "endsAt": "2199-07-01T07:45:00Z",
+                "status": "scheduled",
+                "patient": { "id": patient, "fullName": "P" },
+            }])
+        );
+        let shown = clinic.logged("doctor", "patient data shown");
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0]["patients"], patient.to_string());
 
-    let none = json!({ "workingHours": [] });
-    let stale = put_week(clinic, &token, doctor, Some(&etag(&before)), &none).await;
-    problem(&stale, 412, "precondition-failed");
-    let blind = put_week(clinic, &token, doctor, None, &none).await;
-    problem(&blind, 428, "precondition-required");
-    let emptied = put_week(clinic, &token, doctor, Some(&etag(&changed)), &none).await;
-    assert_eq!(emptied.status, 200, "{emptied:?}");
-    let said = emptied.json();
-    assert_eq!(said["outside"].as_array().unwrap().len(), 2);
-    assert_eq!(said["doctor"]["slotMinutes"], 45, "absent, so it stays");
+        let none = json!({ "workingHours": [] });
+        let stale = put_week(clinic, &token, doctor, Some(&etag(&before)), &none).await;
+        problem(&stale, 412, "precondition-failed");
+        let blind = put_week(clinic, &token, doctor, None, &none).await;
+        problem(&blind, 428, "precondition-required");
+        let emptied = put_week(clinic, &token, doctor, Some(&etag(&changed)), &none).await;
+        assert_eq!(emptied.status, 200, "{emptied:?}");
+        let said = emptied.json();
+        assert_eq!(said["outside"].as_array().unwrap().len(), 2);
+        assert_eq!(said["doctor"]["slotMinutes"], 45, "absent, so it stays");
     }).await;
 }
 
 #[tokio::test]
 async fn whoever_is_with_the_doctor_is_called_away_too() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let patient = clinic.patient("P").await;
         for (from, status) in [
             ("now() - interval '30 minutes'", "checked_in"),
@@ -235,7 +235,7 @@ async fn whoever_is_with_the_doctor_is_called_away_too() {
 #[tokio::test]
 async fn what_a_week_leaves_outside_is_what_nobody_could_book_in_it() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "Europe/Berlin").await;
+        let doctor = clinic.doctor("Dr. Okafor", "Europe/Berlin").await;
         let patient = clinic.patient("P").await;
         // Nights, which the week has in two pieces; and ends within the hour that clocks leave out or go through twice.
         let week = every_day(&[("00:00", "02:30"), ("02:30", "03:30"), ("20:00", "24:00")]);
@@ -302,37 +302,37 @@ async fn what_a_week_leaves_outside_is_what_nobody_could_book_in_it() {
 #[tokio::test]
 async fn the_years_ahead_are_seen_to_their_last_night() {
     run_test(Clinic::open(), async |clinic| {
-    let doctor = clinic.doctor("A", "America/New_York").await;
-    let patient = clinic.patient("P").await;
-    // Each night across midnight, for two years and some days: wherever one year of the list ends, an appointment lies
-    // across it.
-    sqlx::query(
-        "insert into appointments (doctor_id, patient_id, starts_at, ends_at)
-         select $1, $2, night - interval '5 minutes', night + interval '5 minutes'
-         from generate_series(1, 740) day,
-              lateral (select ((now() at time zone zone)::date + day)::timestamp at time zone zone as night
-                       from (values ('America/New_York')) z (zone)) n",
-    )
-    .bind(doctor)
-    .bind(patient)
-    .execute(&mut clinic.admin)
-    .await
-    .unwrap();
-    let desk = staff(&clinic.fleet);
-    let nights = every_day(&[("00:00", "06:00"), ("22:00", "24:00")]);
-    let inside = put_week(clinic, &desk, doctor, Some("*"), &nights).await;
-    assert_eq!(inside.json()["outside"], json!([]));
-    let evenings = every_day(&[("22:00", "24:00")]);
-    let outside = put_week(clinic, &desk, doctor, Some("*"), &evenings).await;
-    assert_eq!(ids(&outside.json()["outside"]).len(), 200);
-    assert_eq!(outside.json()["outsideHasMore"], true);
+        let doctor = clinic.doctor("Dr. Okafor", "America/New_York").await;
+        let patient = clinic.patient("P").await;
+        // Each night across midnight, for two years and some days: wherever one year of the list ends, an appointment lies
+        // across it.
+        sqlx::query(
+            "insert into appointments (doctor_id, patient_id, starts_at, ends_at)
+             select $1, $2, night - interval '5 minutes', night + interval '5 minutes'
+             from generate_series(1, 740) day,
+                  lateral (select ((now() at time zone zone)::date + day)::timestamp at time zone zone as night
+                           from (values ('America/New_York')) z (zone)) n",
+        )
+        .bind(doctor)
+        .bind(patient)
+        .execute(&mut clinic.admin)
+        .await
+        .unwrap();
+        let desk = staff(&clinic.fleet);
+        let nights = every_day(&[("00:00", "06:00"), ("22:00", "24:00")]);
+        let inside = put_week(clinic, &desk, doctor, Some("*"), &nights).await;
+        assert_eq!(inside.json()["outside"], json!([]));
+        let evenings = every_day(&[("22:00", "24:00")]);
+        let outside = put_week(clinic, &desk, doctor, Some("*"), &evenings).await;
+        assert_eq!(ids(&outside.json()["outside"]).len(), 200);
+        assert_eq!(outside.json()["outsideHasMore"], true);
     }).await;
 }
 
 #[tokio::test]
 async fn a_long_list_of_what_is_outside_says_that_there_is_more() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let patient = clinic.patient("P").await;
         clinic
             .visits(doctor, patient, MONDAY, 201, "scheduled")
@@ -358,7 +358,7 @@ async fn a_long_list_of_what_is_outside_says_that_there_is_more() {
 #[tokio::test]
 async fn a_week_that_contradicts_itself_changes_nothing() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let desk = staff(&clinic.fleet);
         let path = format!("/api/doctors/{doctor}");
         let good =
@@ -422,7 +422,7 @@ async fn a_week_that_contradicts_itself_changes_nothing() {
 #[tokio::test]
 async fn time_off_comes_and_goes() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let patient = clinic.patient("P").await;
         // At 8:00, 8:30, 9:00, 9:30, a quarter of an hour each; cancelled ones are free already.
         clinic.visits(doctor, patient, MONDAY, 4, "scheduled").await;
@@ -488,7 +488,7 @@ async fn time_off_comes_and_goes() {
 #[tokio::test]
 async fn the_frame_is_the_doctors_and_staffs() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let stranger = clinic.doctor("B", "UTC").await;
         let patient = clinic.patient("P").await;
         let desk = staff(&clinic.fleet);
@@ -529,7 +529,7 @@ async fn the_frame_is_the_doctors_and_staffs() {
 #[tokio::test]
 async fn changes_of_the_frame_and_bookings_wait_for_each_other() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let desk = staff(&clinic.fleet);
         let week = json!({ "workingHours": [hours(1, "08:00", "12:00")] });
         // A booking holds the doctor's row for longer than a statement waits for a lock.

@@ -56,65 +56,65 @@ async fn found(clinic: &Clinic, query: &str) -> Vec<String> {
 #[tokio::test]
 async fn patients_are_found_by_words_of_the_name_and_parts_of_the_phone() {
     run_test(Clinic::open(), async |clinic| {
-    for (name, phone) in [
-        ("Anna Müller", Some("+49 (30) 555-012")),
-        ("Joanna Smith", Some("0049.30.777")),
-        ("李伟", None),
-        ("ŽANETA Nováková", Some("12")),
-        ("Li Wu", Some("+49 (0)40 1234")),
-        ("100% _Sure\\", None),
-    ] {
-        with_phone(clinic, name, phone).await;
-    }
-    for (query, names) in [
-        ("q=ann", vec!["Anna Müller", "Joanna Smith"]),
-        ("q=ANNA%20M", vec!["Anna Müller"]),
-        ("q=%C3%BCller", vec!["Anna Müller"]),
-        // Two characters: how the name begins.
-        ("q=an", vec!["Anna Müller"]),
-        ("q=%20an%20", vec!["Anna Müller"]),
-        ("q=%E6%9D%8E%E4%BC%9F", vec!["李伟"]),
-        // Two digits: how the number begins.
-        ("q=12", vec!["ŽANETA Nováková"]),
-        ("q=49", vec!["Anna Müller", "Joanna Smith", "Li Wu"]),
-        ("q=%2B49", vec!["Anna Müller", "Joanna Smith", "Li Wu"]),
-        ("q=%2B49%2040", vec!["Li Wu"]),
-        ("q=00", vec![]),
-        ("q=55", vec![]),
-        ("q=10", vec!["100% _Sure\\"]),
-        // Digits alone are compared, however they are punctuated here and there.
-        ("q=4930555", vec!["Anna Müller"]),
-        ("q=%2B49%2030", vec!["Anna Müller", "Joanna Smith"]),
-        ("q=555-012", vec!["Anna Müller"]),
-        // Nobody says the country's code at the desk.
-        ("q=030%20555", vec!["Anna Müller"]),
-        ("q=040%2F1234", vec!["Li Wu"]),
-        ("q=0049%2040%201", vec!["Li Wu"]),
-        // The words of a name in any order, and each of them.
-        ("q=M%C3%BCller%20Anna", vec!["Anna Müller"]),
-        ("q=smith%20j", vec!["Joanna Smith"]),
-        ("q=ann%20smith%20x", vec![]),
-        ("q=li%20w", vec!["Li Wu"]),
-        // Upper and lower case of every script, and letters in pieces, as macOS writes them.
-        ("q=%C5%BDaneta", vec!["ŽANETA Nováková"]),
-        ("q=NOV%C3%81KOV%C3%81", vec!["ŽANETA Nováková"]),
-        ("q=z%CC%8Caneta", vec!["ŽANETA Nováková"]),
-        ("q=MU%CC%88LLER", vec!["Anna Müller"]),
-        // What means something in a pattern means itself.
-        ("q=100%25", vec!["100% _Sure\\"]),
-        ("q=1%25%250", vec![]),
-        ("q=10__", vec![]),
-        ("q=ure%5C", vec!["100% _Sure\\"]),
-        ("q=nobody", vec![]),
-    ] {
-        assert_eq!(found(clinic, query).await, names, "{query}");
-    }
-    let row = clinic.get("/api/patients?q=anna%20m").await.json()["data"][0].take();
-    let id = row["id"].clone();
-    assert_eq!(
-        row,
-        json!({ "id": id, "fullName": "Anna Müller", "phone": "+49 (30) 555-012", "dateOfBirth": null })
-    );
+        for (name, phone) in [
+            ("Anna Müller", Some("+49 (30) 555-012")),
+            ("Joanna Smith", Some("0049.30.777")),
+            ("李伟", None),
+            ("ŽANETA Nováková", Some("12")),
+            ("Li Wu", Some("+49 (0)40 1234")),
+            ("100% _Sure\\", None),
+        ] {
+            with_phone(clinic, name, phone).await;
+        }
+        for (query, names) in [
+            ("q=ann", vec!["Anna Müller", "Joanna Smith"]),
+            ("q=ANNA%20M", vec!["Anna Müller"]),
+            ("q=%C3%BCller", vec!["Anna Müller"]),
+            // Two characters: how the name begins.
+            ("q=an", vec!["Anna Müller"]),
+            ("q=%20an%20", vec!["Anna Müller"]),
+            ("q=%E6%9D%8E%E4%BC%9F", vec!["李伟"]),
+            // Two digits: how the number begins.
+            ("q=12", vec!["ŽANETA Nováková"]),
+            ("q=49", vec!["Anna Müller", "Joanna Smith", "Li Wu"]),
+            ("q=%2B49", vec!["Anna Müller", "Joanna Smith", "Li Wu"]),
+            ("q=%2B49%2040", vec!["Li Wu"]),
+            ("q=00", vec![]),
+            ("q=55", vec![]),
+            ("q=10", vec!["100% _Sure\\"]),
+            // Digits alone are compared, however they are punctuated here and there.
+            ("q=4930555", vec!["Anna Müller"]),
+            ("q=%2B49%2030", vec!["Anna Müller", "Joanna Smith"]),
+            ("q=555-012", vec!["Anna Müller"]),
+            // Nobody says the country's code at the desk.
+            ("q=030%20555", vec!["Anna Müller"]),
+            ("q=040%2F1234", vec!["Li Wu"]),
+            ("q=0049%2040%201", vec!["Li Wu"]),
+            // The words of a name in any order, and each of them.
+            ("q=M%C3%BCller%20Anna", vec!["Anna Müller"]),
+            ("q=smith%20j", vec!["Joanna Smith"]),
+            ("q=ann%20smith%20x", vec![]),
+            ("q=li%20w", vec!["Li Wu"]),
+            // Upper and lower case of every script, and letters in pieces, as macOS writes them.
+            ("q=%C5%BDaneta", vec!["ŽANETA Nováková"]),
+            ("q=NOV%C3%81KOV%C3%81", vec!["ŽANETA Nováková"]),
+            ("q=z%CC%8Caneta", vec!["ŽANETA Nováková"]),
+            ("q=MU%CC%88LLER", vec!["Anna Müller"]),
+            // What means something in a pattern means itself.
+            ("q=100%25", vec!["100% _Sure\\"]),
+            ("q=1%25%250", vec![]),
+            ("q=10__", vec![]),
+            ("q=ure%5C", vec!["100% _Sure\\"]),
+            ("q=nobody", vec![]),
+        ] {
+            assert_eq!(found(clinic, query).await, names, "{query}");
+        }
+        let row = clinic.get("/api/patients?q=anna%20m").await.json()["data"][0].take();
+        let id = row["id"].clone();
+        assert_eq!(
+            row,
+            json!({ "id": id, "fullName": "Anna Müller", "phone": "+49 (30) 555-012", "dateOfBirth": null })
+        );
     }).await;
 }
 
@@ -170,45 +170,45 @@ async fn a_search_goes_on_behind_its_last_row_and_logs_whom_it_showed() {
 #[tokio::test]
 async fn pages_are_whole_also_where_more_fit_than_are_looked_at() {
     run_test(Clinic::open(), async |clinic| {
-    // The whole town, in no order; every tenth is an Anna.
-    clinic
-        .sql(
-            "insert into patients (full_name, phone)
-             select case i % 10 when 0 then 'Anna ' else 'Berta ' end || md5(i::text), '+49 30 ' || i
-             from generate_series(1, 3000) i",
-        )
-        .await;
-    let names = "select full_name from patients order by full_name, id";
-    let all: Vec<String> = sqlx::query_scalar(names)
-        .fetch_all(&mut clinic.admin)
-        .await
-        .unwrap();
-    for (q, fits) in [
-        ("%2B49%2030", ""),
-        ("493", ""),
-        ("49", ""),
-        ("an", "Anna "),
-        ("berta", "Berta "),
-    ] {
-        let mut shown: Vec<String> = Vec::new();
-        let mut cursor = String::new();
-        // To the end of the fewest, and some pages of the others.
-        for _ in 0..7 {
-            let page = clinic
-                .get(&format!("/api/patients?q={q}{cursor}"))
-                .await
-                .json();
-            let names = page["data"].as_array().unwrap().iter();
-            shown.extend(names.map(|row| row["fullName"].as_str().unwrap().to_owned()));
-            let Some(next) = page["page"]["nextCursor"].as_str() else {
-                break;
-            };
-            cursor = format!("&cursor={next}");
+        // The whole town, in no order; every tenth is an Anna.
+        clinic
+            .sql(
+                "insert into patients (full_name, phone)
+                 select case i % 10 when 0 then 'Anna ' else 'Berta ' end || md5(i::text), '+49 30 ' || i
+                 from generate_series(1, 3000) i",
+            )
+            .await;
+        let names = "select full_name from patients order by full_name, id";
+        let all: Vec<String> = sqlx::query_scalar(names)
+            .fetch_all(&mut clinic.admin)
+            .await
+            .unwrap();
+        for (q, fits) in [
+            ("%2B49%2030", ""),
+            ("493", ""),
+            ("49", ""),
+            ("an", "Anna "),
+            ("berta", "Berta "),
+        ] {
+            let mut shown: Vec<String> = Vec::new();
+            let mut cursor = String::new();
+            // To the end of the fewest, and some pages of the others.
+            for _ in 0..7 {
+                let page = clinic
+                    .get(&format!("/api/patients?q={q}{cursor}"))
+                    .await
+                    .json();
+                let names = page["data"].as_array().unwrap().iter();
+                shown.extend(names.map(|row| row["fullName"].as_str().unwrap().to_owned()));
+                let Some(next) = page["page"]["nextCursor"].as_str() else {
+                    break;
+                };
+                cursor = format!("&cursor={next}");
+            }
+            let mut expected: Vec<&String> = all.iter().filter(|name| name.starts_with(fits)).collect();
+            expected.truncate(350);
+            assert_eq!(shown.iter().collect::<Vec<_>>(), expected, "{q}");
         }
-        let mut expected: Vec<&String> = all.iter().filter(|name| name.starts_with(fits)).collect();
-        expected.truncate(350);
-        assert_eq!(shown.iter().collect::<Vec<_>>(), expected, "{q}");
-    }
     }).await;
 }
 

@@ -251,105 +251,105 @@ const GROWING: [&str; 4] = [
 #[tokio::test]
 async fn every_route_of_a_large_clinic_reads_through_indexes() {
     run_test(large(), async |(clinic, patient)| {
-    clinic
-        .sql(
-            "insert into idempotency_keys
-                 (subject, route, key, fingerprint, status, headers, body, patients, created_at)
-             select 'staff', 'r', i::text, '', 201, '[]', '{}', '{}', now() - i * interval '5 seconds'
-             from generate_series(1, 20000) i",
-        )
-        .await;
-    clinic.sql("vacuum analyze idempotency_keys").await;
-    let doctor = FIRST_DOCTOR;
-    let mut requests = Requests::new(clinic, doctor, *patient, 130).await;
-    let routes: Vec<String> = clinic.fleet.routes().map(str::to_owned).collect();
-    let from = DateTime::<Utc>::from(shared::clock::now()).date_naive();
-    for mode in ["custom", "generic"] {
-        let start = clinic.log_length();
-        // For the application alone: nobody wants to read how the clinic was filled.
-        sqlx::raw_sql(AssertSqlSafe(format!(
-            "alter role {APPLICATION} set session_preload_libraries = 'auto_explain';
-             alter role {APPLICATION} set auto_explain.log_min_duration = 0;
-             alter role {APPLICATION} set auto_explain.log_nested_statements = on;
-             alter role {APPLICATION} set auto_explain.log_format = json;
-             alter role {APPLICATION} set plan_cache_mode = force_{mode}_plan;
-             select pg_terminate_backend(pid) from pg_stat_activity where usename = '{APPLICATION}'",
-        )))
-        .execute(&mut clinic.admin)
-        .await
-        .unwrap();
-        clinic.sessions_are_gone().await;
-        let token = clinic.fleet.token("staff", "staff");
-        let doctors_token = clinic.doctor_token(doctor).await;
-        for route in &routes {
-            for token in [&token, &doctors_token] {
-                let mut prepared = requests.prepare(clinic, route, from, 31).await;
-                if route == "GET /api/health" {
-                    prepared.path += "?deep=1";
+        clinic
+            .sql(
+                "insert into idempotency_keys
+                     (subject, route, key, fingerprint, status, headers, body, patients, created_at)
+                 select 'staff', 'r', i::text, '', 201, '[]', '{}', '{}', now() - i * interval '5 seconds'
+                 from generate_series(1, 20000) i",
+            )
+            .await;
+        clinic.sql("vacuum analyze idempotency_keys").await;
+        let doctor = FIRST_DOCTOR;
+        let mut requests = Requests::new(clinic, doctor, *patient, 130).await;
+        let routes: Vec<String> = clinic.fleet.routes().map(str::to_owned).collect();
+        let from = DateTime::<Utc>::from(shared::clock::now()).date_naive();
+        for mode in ["custom", "generic"] {
+            let start = clinic.log_length();
+            // For the application alone: nobody wants to read how the clinic was filled.
+            sqlx::raw_sql(AssertSqlSafe(format!(
+                "alter role {APPLICATION} set session_preload_libraries = 'auto_explain';
+                 alter role {APPLICATION} set auto_explain.log_min_duration = 0;
+                 alter role {APPLICATION} set auto_explain.log_nested_statements = on;
+                 alter role {APPLICATION} set auto_explain.log_format = json;
+                 alter role {APPLICATION} set plan_cache_mode = force_{mode}_plan;
+                 select pg_terminate_backend(pid) from pg_stat_activity where usename = '{APPLICATION}'",
+            )))
+            .execute(&mut clinic.admin)
+            .await
+            .unwrap();
+            clinic.sessions_are_gone().await;
+            let token = clinic.fleet.token("staff", "staff");
+            let doctors_token = clinic.doctor_token(doctor).await;
+            for route in &routes {
+                for token in [&token, &doctors_token] {
+                    let mut prepared = requests.prepare(clinic, route, from, 31).await;
+                    if route == "GET /api/health" {
+                        prepared.path += "?deep=1";
+                    }
+                    let before = clinic.log_length();
+                    let reply = prepared.send(clinic, Some(token)).await;
+                    if reply.status == 403 {
+                        continue;
+                    }
+                    succeeded(route, &reply);
+                    if matches!(route.as_str(), "GET /api/live" | "GET /api/openapi.json") {
+                        continue;
+                    }
+                    let read = reads(clinic, mode, route, before).await;
+                    let expected = match route.as_str() {
+                        // Whose tables are the server's; and for staff, who are no doctor and no patient, none.
+                        "GET /api/health" | "GET /api/me" => "pg_stat_activity",
+                        "GET /api/doctors"
+                        | "GET /api/doctors/{id}"
+                        | "PUT /api/doctors/{id}/working-hours"
+                        | "DELETE /api/doctors/{id}/time-off/{timeOffId}" => "doctors",
+                        "GET /api/patients"
+                        | "POST /api/patients"
+                        | "GET /api/patients/{id}"
+                        | "PATCH /api/patients/{id}" => "patients",
+                        _ => "appointments",
+                    };
+                    assert!(
+                        read.contains(expected) || expected == "pg_stat_activity",
+                        "{mode}: {route} read {read:?}"
+                    );
                 }
+            }
+            // What else is searched for: part of a name, a telephone number, and how one begins.
+            for q in ["ann", "030", "%2B49%2030", "49", "%2B49"] {
                 let before = clinic.log_length();
-                let reply = prepared.send(clinic, Some(token)).await;
-                if reply.status == 403 {
-                    continue;
-                }
+                let path = format!("/api/patients?q={q}");
+                succeeded(&path, &clinic.get(&path).await);
+                reads(clinic, mode, &path, before).await;
+            }
+            // The second time the first answer again.
+            let route = "POST /api/appointments";
+            let booking = requests.prepare(clinic, route, from, 31).await;
+            for _ in 0..2 {
+                let before = clinic.log_length();
+                let (method, body) = (booking.method.clone(), booking.body.as_ref());
+                let key = [("idempotency-key", mode)];
+                let reply = clinic
+                    .send(method, &booking.path, Some(&token), &key, body)
+                    .await;
                 succeeded(route, &reply);
-                if matches!(route.as_str(), "GET /api/live" | "GET /api/openapi.json") {
-                    continue;
-                }
                 let read = reads(clinic, mode, route, before).await;
-                let expected = match route.as_str() {
-                    // Whose tables are the server's; and for staff, who are no doctor and no patient, none.
-                    "GET /api/health" | "GET /api/me" => "pg_stat_activity",
-                    "GET /api/doctors"
-                    | "GET /api/doctors/{id}"
-                    | "PUT /api/doctors/{id}/working-hours"
-                    | "DELETE /api/doctors/{id}/time-off/{timeOffId}" => "doctors",
-                    "GET /api/patients"
-                    | "POST /api/patients"
-                    | "GET /api/patients/{id}"
-                    | "PATCH /api/patients/{id}" => "patients",
-                    _ => "appointments",
-                };
-                assert!(
-                    read.contains(expected) || expected == "pg_stat_activity",
-                    "{mode}: {route} read {read:?}"
-                );
+                assert!(read.contains("idempotency_keys"), "{mode}: {read:?}");
+            }
+            let before = clinic.log_length();
+            clinic.fleet.invoke("purge", Value::Null).await.unwrap();
+            let read = reads(clinic, mode, "purge", before).await;
+            assert!(read.contains("idempotency_keys"), "{read:?}");
+            // Nothing that a function asks of such a table was left out.
+            let asked: BTreeSet<String> = written_down(clinic, start)
+                .iter()
+                .map(|explained| explained["Query Text"].as_str().unwrap().trim().to_owned())
+                .collect();
+            for query in queries().filter(|query| GROWING.iter().any(|table| query.contains(table))) {
+                assert!(asked.contains(query.trim()), "{mode}: not asked:\n{query}");
             }
         }
-        // What else is searched for: part of a name, a telephone number, and how one begins.
-        for q in ["ann", "030", "%2B49%2030", "49", "%2B49"] {
-            let before = clinic.log_length();
-            let path = format!("/api/patients?q={q}");
-            succeeded(&path, &clinic.get(&path).await);
-            reads(clinic, mode, &path, before).await;
-        }
-        // The second time the first answer again.
-        let route = "POST /api/appointments";
-        let booking = requests.prepare(clinic, route, from, 31).await;
-        for _ in 0..2 {
-            let before = clinic.log_length();
-            let (method, body) = (booking.method.clone(), booking.body.as_ref());
-            let key = [("idempotency-key", mode)];
-            let reply = clinic
-                .send(method, &booking.path, Some(&token), &key, body)
-                .await;
-            succeeded(route, &reply);
-            let read = reads(clinic, mode, route, before).await;
-            assert!(read.contains("idempotency_keys"), "{mode}: {read:?}");
-        }
-        let before = clinic.log_length();
-        clinic.fleet.invoke("purge", Value::Null).await.unwrap();
-        let read = reads(clinic, mode, "purge", before).await;
-        assert!(read.contains("idempotency_keys"), "{read:?}");
-        // Nothing that a function asks of such a table was left out.
-        let asked: BTreeSet<String> = written_down(clinic, start)
-            .iter()
-            .map(|explained| explained["Query Text"].as_str().unwrap().trim().to_owned())
-            .collect();
-        for query in queries().filter(|query| GROWING.iter().any(|table| query.contains(table))) {
-            assert!(asked.contains(query.trim()), "{mode}: not asked:\n{query}");
-        }
-    }
     }).await;
 }
 

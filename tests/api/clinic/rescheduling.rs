@@ -36,36 +36,36 @@ const CANCELLABLE: [&str; 4] = ["scheduled", "confirmed", "checked_in", "cancell
 #[tokio::test]
 async fn an_appointment_goes_the_steps_of_its_life_and_no_others() {
     run_test(Desk::open(), async |desk| {
-    for ((from, steps), (_, back)) in STEPS.into_iter().zip(BACK) {
-        for (to, _) in STEPS {
-            for token in [desk.as_doctor.clone(), desk.as_staff.clone()] {
-                desk.clinic.sql("truncate appointments cascade").await;
-                let visit = desk.visit_from("now() - interval '1 hour'", from).await;
-                let patch = json!({ "status": to });
-                let reply = desk.patch(&token, visit, Some("*"), &patch).await;
-                let step = steps.contains(&to);
-                let taken_back = back.contains(&to);
-                let changes = step || taken_back && token == desk.as_staff;
-                if from == to || changes {
-                    assert_eq!(reply.status, 200, "{from} to {to}: {reply:?}");
-                    assert_eq!(reply.json()["status"], to);
-                } else {
-                    let said = problem(&reply, 409, "transition");
-                    assert_eq!((&said["from"], &said["to"]), (&json!(from), &json!(to)));
-                    let cancel = to == "cancelled" && CANCELLABLE.contains(&from);
-                    let detail = said["detail"].as_str().unwrap();
-                    assert_eq!(detail.contains("/cancel"), cancel, "{detail}");
-                    assert_eq!(detail.contains("only staff"), taken_back, "{detail}");
+        for ((from, steps), (_, back)) in STEPS.into_iter().zip(BACK) {
+            for (to, _) in STEPS {
+                for token in [desk.as_doctor.clone(), desk.as_staff.clone()] {
+                    desk.clinic.sql("truncate appointments cascade").await;
+                    let visit = desk.visit_from("now() - interval '1 hour'", from).await;
+                    let patch = json!({ "status": to });
+                    let reply = desk.patch(&token, visit, Some("*"), &patch).await;
+                    let step = steps.contains(&to);
+                    let taken_back = back.contains(&to);
+                    let changes = step || taken_back && token == desk.as_staff;
+                    if from == to || changes {
+                        assert_eq!(reply.status, 200, "{from} to {to}: {reply:?}");
+                        assert_eq!(reply.json()["status"], to);
+                    } else {
+                        let said = problem(&reply, 409, "transition");
+                        assert_eq!((&said["from"], &said["to"]), (&json!(from), &json!(to)));
+                        let cancel = to == "cancelled" && CANCELLABLE.contains(&from);
+                        let detail = said["detail"].as_str().unwrap();
+                        assert_eq!(detail.contains("/cancel"), cancel, "{detail}");
+                        assert_eq!(detail.contains("only staff"), taken_back, "{detail}");
+                    }
+                    let trail = "select count(*) from appointment_changes where action = 'changed' and revision = 2";
+                    assert_eq!(
+                        desk.count(trail).await,
+                        i64::from(changes),
+                        "{from} to {to}"
+                    );
                 }
-                let trail = "select count(*) from appointment_changes where action = 'changed' and revision = 2";
-                assert_eq!(
-                    desk.count(trail).await,
-                    i64::from(changes),
-                    "{from} to {to}"
-                );
             }
         }
-    }
     }).await;
 }
 
@@ -101,86 +101,86 @@ fn the_steps_are_documented_as_they_are() {
 #[tokio::test]
 async fn nothing_has_happened_before_its_time() {
     run_test(Desk::open(), async |desk| {
-    // Where it is noon, whenever this runs: today has time left, and tomorrow is not near.
-    desk.clinic
-        .sql(
-            "update doctors set time_zone = 'Etc/GMT' || replace(
-                 to_char(extract(hour from now() at time zone 'UTC')::integer - 12, 'SG99'), ' ', ''
-             )",
-        )
-        .await;
-    for (begins, statuses, answer) in [
-        (
-            "now() + interval '30 minutes'",
-            ["checked_in", "confirmed"],
-            200,
-        ),
-        ("now() + interval '30 minutes'", ["no_show", "no_show"], 409),
-        ("now() + interval '1 day'", ["checked_in", "no_show"], 409),
-        ("now() + interval '30 days'", ["no_show", "checked_in"], 409),
-        (
-            "now() - interval '1 minute'",
-            ["no_show", "checked_in"],
-            200,
-        ),
-    ] {
-        for status in statuses {
-            desk.clinic.sql("truncate appointments cascade").await;
-            let visit = desk.visit_from(begins, "scheduled").await;
-            for token in [&desk.as_doctor, &desk.as_staff] {
-                let patch = json!({ "status": status });
-                let reply = desk.patch(token, visit, Some("*"), &patch).await;
-                if answer == 200 {
-                    assert_eq!(reply.status, 200, "{begins} {status}: {reply:?}");
-                } else {
-                    let said = problem(&reply, 409, "too-early");
-                    let detail = said["detail"].as_str().unwrap();
-                    assert!(detail.contains(status), "{detail}");
+        // Where it is noon, whenever this runs: today has time left, and tomorrow is not near.
+        desk.clinic
+            .sql(
+                "update doctors set time_zone = 'Etc/GMT' || replace(
+                     to_char(extract(hour from now() at time zone 'UTC')::integer - 12, 'SG99'), ' ', ''
+                 )",
+            )
+            .await;
+        for (begins, statuses, answer) in [
+            (
+                "now() + interval '30 minutes'",
+                ["checked_in", "confirmed"],
+                200,
+            ),
+            ("now() + interval '30 minutes'", ["no_show", "no_show"], 409),
+            ("now() + interval '1 day'", ["checked_in", "no_show"], 409),
+            ("now() + interval '30 days'", ["no_show", "checked_in"], 409),
+            (
+                "now() - interval '1 minute'",
+                ["no_show", "checked_in"],
+                200,
+            ),
+        ] {
+            for status in statuses {
+                desk.clinic.sql("truncate appointments cascade").await;
+                let visit = desk.visit_from(begins, "scheduled").await;
+                for token in [&desk.as_doctor, &desk.as_staff] {
+                    let patch = json!({ "status": status });
+                    let reply = desk.patch(token, visit, Some("*"), &patch).await;
+                    if answer == 200 {
+                        assert_eq!(reply.status, 200, "{begins} {status}: {reply:?}");
+                    } else {
+                        let said = problem(&reply, 409, "too-early");
+                        let detail = said["detail"].as_str().unwrap();
+                        assert!(detail.contains(status), "{detail}");
+                    }
                 }
             }
         }
-    }
-    // One that is moved to another day in the same request is as early as on that day.
-    desk.clinic.sql("truncate appointments cascade").await;
-    let visit = desk
-        .visit_from("now() - interval '1 hour'", "scheduled")
-        .await;
-    let moved = json!({
-        "startsAt": friday("09:00"), "endsAt": friday("09:30"), "status": "checked_in", "override": true,
-    });
-    let moved = desk.patch(&desk.as_staff, visit, Some("*"), &moved).await;
-    problem(&moved, 409, "too-early");
+        // One that is moved to another day in the same request is as early as on that day.
+        desk.clinic.sql("truncate appointments cascade").await;
+        let visit = desk
+            .visit_from("now() - interval '1 hour'", "scheduled")
+            .await;
+        let moved = json!({
+            "startsAt": friday("09:00"), "endsAt": friday("09:30"), "status": "checked_in", "override": true,
+        });
+        let moved = desk.patch(&desk.as_staff, visit, Some("*"), &moved).await;
+        problem(&moved, 409, "too-early");
     }).await;
 }
 
 #[tokio::test]
 async fn a_slip_is_taken_back_where_the_time_is_still_free() {
     run_test(Desk::open(), async |desk| {
-    let visit = desk.visit("09:00", "09:30", "scheduled").await;
-    let cancelled = desk.cancel(&desk.as_patient, visit, "ill").await;
-    assert_eq!(cancelled.json()["cancelReason"], "ill");
-    let again = json!({ "status": "scheduled" });
-    let refused = desk.patch(&desk.as_patient, visit, Some("*"), &again).await;
-    problem(&refused, 403, "forbidden");
-    let other = desk.visit("09:15", "09:45", "scheduled").await;
-    let taken = desk.patch(&desk.as_staff, visit, Some("*"), &again).await;
-    let said = problem(&taken, 409, "overlap");
-    assert_eq!(said["conflict"]["startsAt"], friday("09:15"));
-    let cancelled = desk.cancel(&desk.as_staff, other, "").await;
-    assert_eq!(cancelled.status, 200);
-    let back = desk.patch(&desk.as_staff, visit, Some("*"), &again).await;
-    assert_eq!(back.json()["status"], "scheduled", "{back:?}");
-    assert!(back.json().get("cancelReason").is_none(), "{back:?}");
-    let trail: (String, Value, Value) = sqlx::query_as(
-        "select actor_role, before, after from appointment_changes where appointment_id = $1 and revision = 3",
-    )
-    .bind(visit)
-    .fetch_one(&mut desk.clinic.admin)
-    .await
-    .unwrap();
-    let before = json!({ "status": "cancelled", "cancelReason": "ill" });
-    let after = json!({ "status": "scheduled", "cancelReason": null });
-    assert_eq!(trail, ("staff".to_owned(), before, after));
+        let visit = desk.visit("09:00", "09:30", "scheduled").await;
+        let cancelled = desk.cancel(&desk.as_patient, visit, "ill").await;
+        assert_eq!(cancelled.json()["cancelReason"], "ill");
+        let again = json!({ "status": "scheduled" });
+        let refused = desk.patch(&desk.as_patient, visit, Some("*"), &again).await;
+        problem(&refused, 403, "forbidden");
+        let other = desk.visit("09:15", "09:45", "scheduled").await;
+        let taken = desk.patch(&desk.as_staff, visit, Some("*"), &again).await;
+        let said = problem(&taken, 409, "overlap");
+        assert_eq!(said["conflict"]["startsAt"], friday("09:15"));
+        let cancelled = desk.cancel(&desk.as_staff, other, "").await;
+        assert_eq!(cancelled.status, 200);
+        let back = desk.patch(&desk.as_staff, visit, Some("*"), &again).await;
+        assert_eq!(back.json()["status"], "scheduled", "{back:?}");
+        assert!(back.json().get("cancelReason").is_none(), "{back:?}");
+        let trail: (String, Value, Value) = sqlx::query_as(
+            "select actor_role, before, after from appointment_changes where appointment_id = $1 and revision = 3",
+        )
+        .bind(visit)
+        .fetch_one(&mut desk.clinic.admin)
+        .await
+        .unwrap();
+        let before = json!({ "status": "cancelled", "cancelReason": "ill" });
+        let after = json!({ "status": "scheduled", "cancelReason": null });
+        assert_eq!(trail, ("staff".to_owned(), before, after));
     }).await;
 }
 

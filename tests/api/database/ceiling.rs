@@ -69,8 +69,8 @@ async fn clinic_on(database: Database, adapt: impl FnOnce(Builder) -> Builder) -
         adapt(fleet)
     })
     .await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    let patient = clinic.patient("P").await;
+    let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+    let patient = clinic.patient("Mrs. Lindqvist").await;
     let soon = "now() + interval '1 hour'";
     clinic.visits(doctor, patient, soon, 200, "scheduled").await;
     let path = format!("/api/doctors/{doctor}/appointments/upcoming");

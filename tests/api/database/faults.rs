@@ -108,7 +108,7 @@ async fn an_environment_that_vanishes_at_work_fails_what_it_was_doing() {
 #[tokio::test]
 async fn all_environments_of_a_function_vanish_with_the_sessions_that_they_hold() {
     let lost = run_test(Clinic::open_with("", lasting), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let path = format!("/api/doctors/{doctor}/appointments/upcoming");
         let requests: Vec<_> = (0..4).map(|_| get(&clinic.fleet, &path)).collect();
         for reply in tokio::task::JoinSet::from_iter(requests).join_all().await {
@@ -138,7 +138,7 @@ async fn a_version_replaced_stays_frozen_with_its_sessions_while_the_next_one_se
     run_test(
         Clinic::open_with("", |fleet| lasting(fleet).version("1")),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
             let path = format!("/api/doctors/{doctor}/appointments/upcoming");
             assert_eq!(clinic.get(&path).await.status, 200);
             let old = frozen(&clinic.fleet, UPCOMING, 1).await.remove(0);

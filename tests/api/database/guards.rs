@@ -91,7 +91,10 @@ async fn every_session_is_told_its_guards_by_the_function_itself() {
                 .execute(&mut clinic.admin)
                 .await
                 .unwrap();
-            let (doctor, patient) = (clinic.doctor("A", "UTC").await, clinic.patient("P").await);
+            let (doctor, patient) = (
+                clinic.doctor("Dr. Okafor", "UTC").await,
+                clinic.patient("Mrs. Lindqvist").await,
+            );
             let draft = json!({
                 "doctorId": doctor, "patientId": patient, "override": true,
                 "startsAt": "2190-01-01T08:00:00Z", "endsAt": "2190-01-01T08:30:00Z",

@@ -47,8 +47,8 @@ async fn serve(sessions: usize) -> Outcome {
                 .function_variable(UPCOMING, "DATABASE_CONNECTION_LIMIT", sessions.to_string())
         }),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
-            let patient = clinic.patient("P").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+            let patient = clinic.patient("Mrs. Lindqvist").await;
             let soon = "now() + interval '1 hour'";
             clinic.visits(doctor, patient, soon, 200, "scheduled").await;
             let path = format!("/api/doctors/{doctor}/appointments/upcoming");

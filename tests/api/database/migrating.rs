@@ -23,8 +23,8 @@ async fn old_clinic() -> Clinic {
     clinic.sql("set role clinic").await;
     MIGRATOR.run_to(1, &mut clinic.admin).await.unwrap();
     clinic.sql("reset role").await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    let patient = clinic.patient("P").await;
+    let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+    let patient = clinic.patient("Mrs. Lindqvist").await;
     clinic
         .visits(doctor, patient, "now()", 3, "scheduled")
         .await;
@@ -45,59 +45,59 @@ async fn until(db: &mut PgConnection, question: &'static str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_report_keeps_nobody_from_reading_while_the_schema_changes() {
     run_test(old_clinic(), async |clinic| {
-    let mut report = clinic.database.admin().await.unwrap();
-    for table in ["doctors", "patients", "appointments"] {
-        report.execute("begin").await.unwrap();
-        report
-            .execute(match table {
-                "doctors" => "select full_name from doctors",
-                "patients" => "select full_name from patients",
-                _ => "select starts_at from appointments",
-            })
-            .await
-            .unwrap();
-        let before = clinic.fleet.logs("migrate").len();
-        let migrating = clinic.fleet.invoke("migrate", Value::Null);
-        let reading = async {
-            // With the functions' own limits.
-            let mut reader = clinic.database.admin().await.unwrap();
-            reader
-                .execute("set statement_timeout = '4s'; set lock_timeout = '2s'")
+        let mut report = clinic.database.admin().await.unwrap();
+        for table in ["doctors", "patients", "appointments"] {
+            report.execute("begin").await.unwrap();
+            report
+                .execute(match table {
+                    "doctors" => "select full_name from doctors",
+                    "patients" => "select full_name from patients",
+                    _ => "select starts_at from appointments",
+                })
                 .await
                 .unwrap();
-            let start = Instant::now();
-            let tries = || {
-                let again = |line: &fleet::LogLine| line.text.contains("a lock was not to be had");
-                clinic.fleet.logs("migrate")[before..]
-                    .iter()
-                    .filter(|line| again(line))
-                    .count()
-            };
-            // In between the migration gives up twice.
-            while tries() < 2 {
-                for read in [
-                    "select full_name from doctors",
-                    "select full_name from patients",
-                    "select starts_at from appointments",
-                ] {
-                    reader.execute(read).await.unwrap();
+            let before = clinic.fleet.logs("migrate").len();
+            let migrating = clinic.fleet.invoke("migrate", Value::Null);
+            let reading = async {
+                // With the functions' own limits.
+                let mut reader = clinic.database.admin().await.unwrap();
+                reader
+                    .execute("set statement_timeout = '4s'; set lock_timeout = '2s'")
+                    .await
+                    .unwrap();
+                let start = Instant::now();
+                let tries = || {
+                    let again = |line: &fleet::LogLine| line.text.contains("a lock was not to be had");
+                    clinic.fleet.logs("migrate")[before..]
+                        .iter()
+                        .filter(|line| again(line))
+                        .count()
+                };
+                // In between the migration gives up twice.
+                while tries() < 2 {
+                    for read in [
+                        "select full_name from doctors",
+                        "select full_name from patients",
+                        "select starts_at from appointments",
+                    ] {
+                        reader.execute(read).await.unwrap();
+                    }
+                    assert!(
+                        start.elapsed() < PATIENCE,
+                        "the migration waits for nothing"
+                    );
                 }
-                assert!(
-                    start.elapsed() < PATIENCE,
-                    "the migration waits for nothing"
-                );
+                report.execute("rollback").await.unwrap();
+            };
+            let (migrated, ()) = tokio::join!(migrating, reading);
+            migrated.unwrap();
+            if table != "appointments" {
+                // Once more from the beginning, for the next table.
+                let mut admin = clinic.database.admin().await.unwrap();
+                admin.execute("drop schema public cascade; create schema public authorization clinic; set role clinic").await.unwrap();
+                MIGRATOR.run_to(1, &mut admin).await.unwrap();
             }
-            report.execute("rollback").await.unwrap();
-        };
-        let (migrated, ()) = tokio::join!(migrating, reading);
-        migrated.unwrap();
-        if table != "appointments" {
-            // Once more from the beginning, for the next table.
-            let mut admin = clinic.database.admin().await.unwrap();
-            admin.execute("drop schema public cascade; create schema public authorization clinic; set role clinic").await.unwrap();
-            MIGRATOR.run_to(1, &mut admin).await.unwrap();
         }
-    }
     }).await;
 }
 

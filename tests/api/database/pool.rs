@@ -26,7 +26,7 @@ async fn lasting() -> Clinic {
 #[tokio::test]
 async fn a_thousand_requests_make_one_pool_and_one_session() {
     run_test(lasting(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let path = format!("/api/doctors/{doctor}/appointments/upcoming");
         for request in 0..1000 {
             assert_eq!(clinic.get(&path).await.status, 200);
@@ -64,8 +64,8 @@ async fn forty_clients_on_a_reserved_concurrency_of_twenty_have_at_most_twenty_s
             fleet.reserved_concurrency(UPCOMING, 20)
         }),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
-            let patient = clinic.patient("P").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+            let patient = clinic.patient("Mrs. Lindqvist").await;
             clinic
                 .visits(
                     doctor,
@@ -107,25 +107,25 @@ async fn forty_clients_on_a_reserved_concurrency_of_twenty_have_at_most_twenty_s
 #[tokio::test]
 async fn a_session_that_died_while_the_environment_was_frozen_is_replaced_unnoticed() {
     run_test(lasting(), async |clinic| {
-    let doctor = clinic.doctor("A", "UTC").await;
-    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
-    assert_eq!(clinic.get(&path).await.status, 200);
-    for _ in 0..3 {
-        eventually("the environment to be frozen", async || clinic.fleet.environments(UPCOMING)[0].state, |state| *state == EnvironmentState::Frozen)
-        .await;
-        clinic
-            .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'application'")
-            .await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+        let path = format!("/api/doctors/{doctor}/appointments/upcoming");
         assert_eq!(clinic.get(&path).await.status, 200);
-    }
-    assert_eq!(clinic.fleet.environments(UPCOMING).len(), 1);
-    assert_eq!(
-        clinic
-            .logged(UPCOMING, "a read is run again on a fresh session")
-            .len(),
-        3
-    );
-    assert_eq!(clinic.logged(UPCOMING, "database pool created").len(), 1);
+        for _ in 0..3 {
+            eventually("the environment to be frozen", async || clinic.fleet.environments(UPCOMING)[0].state, |state| *state == EnvironmentState::Frozen)
+            .await;
+            clinic
+                .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'application'")
+                .await;
+            assert_eq!(clinic.get(&path).await.status, 200);
+        }
+        assert_eq!(clinic.fleet.environments(UPCOMING).len(), 1);
+        assert_eq!(
+            clinic
+                .logged(UPCOMING, "a read is run again on a fresh session")
+                .len(),
+            3
+        );
+        assert_eq!(clinic.logged(UPCOMING, "database pool created").len(), 1);
     }).await;
 }
 
@@ -143,10 +143,10 @@ async fn a_session_long_idle_is_asked_for_a_sign_of_life_and_a_busy_one_is_not()
                 .function_variable("doctors", "DATABASE_PING_AFTER", "0")
         }),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
 
             // A busy session: one round trip each, a known doctor, an unknown one, one with visits.
-            let patient = clinic.patient("P").await;
+            let patient = clinic.patient("Mrs. Lindqvist").await;
             clinic
                 .visits(
                     doctor,
@@ -194,7 +194,7 @@ async fn several_invocations_at_once_share_one_pool() {
             )
         }),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
             let path = format!("/api/doctors/{doctor}/appointments/upcoming");
             // All at once, to an environment that is not even started.
             let requests: JoinSet<_> = (0..16).map(|_| get(&clinic.fleet, &path)).collect();
@@ -220,7 +220,7 @@ async fn a_lowered_limit_is_said_once() {
     run_test(
         Clinic::open_with("?connection_limit=10", |fleet| fleet),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
             let path = format!("/api/doctors/{doctor}/appointments/upcoming");
             for _ in 0..3 {
                 assert_eq!(clinic.get(&path).await.status, 200);
@@ -246,7 +246,7 @@ async fn waiting_for_the_environments_own_pool_ends_with_the_pool_timeout() {
             fleet.max_concurrency(UPCOMING, 4)
         }),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
             let path = format!("/api/doctors/{doctor}/appointments/upcoming");
             assert_eq!(clinic.get(&path).await.status, 200);
             // The one session waits for this lock, the other invocations wait for the session.
@@ -347,29 +347,29 @@ async fn behind_a_transaction_pooler_statements_are_unnamed_and_nothing_is_set_o
             .await
             .unwrap();
         run_test(Clinic::open_on(database, parameters, |fleet| fleet), async |clinic| {
-        for _ in 0..2 {
-            assert_eq!(clinic.get("/api/doctors").await.status, 200);
-        }
-        let log = std::fs::read_to_string(clinic.database.log_file()).unwrap();
-        // The migrations' own statements are another application's.
-        let lines = || log.lines().filter(|line| line.contains("/doctors/"));
-        let count = |what: &str| lines().filter(|line| line.contains(what)).count();
-        assert_eq!(count("execute sqlx_s_") == 2, named, "{parameters}: {log}");
-        assert_eq!(
-            count("execute <unnamed>") == 2,
-            !named,
-            "{parameters}: {log}"
-        );
-        let pooled = parameters == "?pgbouncer=true";
-        let begins = count(
-            "begin read only; set local search_path = \"public\"; set local statement_timeout = 4000; \
-             set local lock_timeout = 2000; set local idle_in_transaction_session_timeout = 5000",
-        );
-        assert_eq!(
-            (begins, count("statement: commit")),
-            if pooled { (2, 2) } else { (0, 0) },
-            "{log}"
-        );
+            for _ in 0..2 {
+                assert_eq!(clinic.get("/api/doctors").await.status, 200);
+            }
+            let log = std::fs::read_to_string(clinic.database.log_file()).unwrap();
+            // The migrations' own statements are another application's.
+            let lines = || log.lines().filter(|line| line.contains("/doctors/"));
+            let count = |what: &str| lines().filter(|line| line.contains(what)).count();
+            assert_eq!(count("execute sqlx_s_") == 2, named, "{parameters}: {log}");
+            assert_eq!(
+                count("execute <unnamed>") == 2,
+                !named,
+                "{parameters}: {log}"
+            );
+            let pooled = parameters == "?pgbouncer=true";
+            let begins = count(
+                "begin read only; set local search_path = \"public\"; set local statement_timeout = 4000; \
+                 set local lock_timeout = 2000; set local idle_in_transaction_session_timeout = 5000",
+            );
+            assert_eq!(
+                (begins, count("statement: commit")),
+                if pooled { (2, 2) } else { (0, 0) },
+                "{log}"
+            );
         }).await;
     }
 }

@@ -159,7 +159,7 @@ async fn nothing_of_a_function_stays_on_the_servers_session() {
     run_test(
         Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
             for _ in 0..2 {
                 for path in [
                     "/api/doctors".to_owned(),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 
+use super::schema::migrations;
 use crate::support::{
     clinic::{CEILING, Clinic, run_test},
     probe::eventually,
@@ -85,60 +86,60 @@ const ATTRIBUTES: &str = "select concat_ws(' ', rolcanlogin, rolsuper, rolcreate
 #[tokio::test]
 async fn the_application_may_do_what_the_functions_do_and_nothing_else() {
     run_test(Clinic::open(), async |clinic| {
-    assert_eq!(
-        text(clinic, ATTRIBUTES).await,
-        format!("t f f f f f {CEILING}")
-    );
-    let granted = text(
-        clinic,
-        "select string_agg(table_schema || '.' || table_name || ' ' || privileges, ', ' order by table_name)
-         from (select table_schema, table_name,
-                      string_agg(privilege_type, ' ' order by privilege_type) as privileges
-               from information_schema.table_privileges where grantee = 'application'
-               group by table_schema, table_name) t",
-    )
-    .await;
-    assert_eq!(
-        granted,
-        "public.appointment_changes INSERT, public.appointments INSERT SELECT UPDATE, \
-         public.doctors SELECT UPDATE, public.idempotency_keys DELETE INSERT SELECT UPDATE, \
-         public.patients INSERT SELECT UPDATE, public.time_off DELETE INSERT SELECT, \
-         public.working_hours DELETE INSERT SELECT"
-    );
-    let mut session = connect(&clinic.database.application_url()).await.unwrap();
-    for allowed in [
-        "select from doctors",
-        "select from patients",
-        "select from appointments",
-        "select from doctors for update",
-    ] {
-        sqlx::query(allowed).execute(&mut session).await.unwrap();
-    }
-    for refused in [
-        "create table t ()",
-        "create temporary table t ()",
-        "create schema s",
-        "create role r",
-        "create database d",
-        "create table doctors_too as select * from doctors",
-        "select from _sqlx_migrations",
-        "insert into doctors (full_name, specialty, time_zone) values ('A', 'B', 'UTC')",
-        "delete from doctors",
-        "delete from patients",
-        "delete from appointments",
-        "select from appointment_changes",
-        "update appointment_changes set action = 'booked'",
-        "delete from appointment_changes",
-        "truncate doctors",
-        "drop table doctors",
-        "alter table doctors add column c int",
-        "create index on doctors (specialty)",
-        "alter role application connection limit 1000",
-        "set role clinic",
-    ] {
-        let answer = sqlx::raw_sql(refused).execute(&mut session).await;
-        assert_eq!(code(answer), "42501", "{refused}");
-    }
+        assert_eq!(
+            text(clinic, ATTRIBUTES).await,
+            format!("t f f f f f {CEILING}")
+        );
+        let granted = text(
+            clinic,
+            "select string_agg(table_schema || '.' || table_name || ' ' || privileges, ', ' order by table_name)
+             from (select table_schema, table_name,
+                          string_agg(privilege_type, ' ' order by privilege_type) as privileges
+                   from information_schema.table_privileges where grantee = 'application'
+                   group by table_schema, table_name) t",
+        )
+        .await;
+        assert_eq!(
+            granted,
+            "public.appointment_changes INSERT, public.appointments INSERT SELECT UPDATE, \
+             public.doctors SELECT UPDATE, public.idempotency_keys DELETE INSERT SELECT UPDATE, \
+             public.patients INSERT SELECT UPDATE, public.time_off DELETE INSERT SELECT, \
+             public.working_hours DELETE INSERT SELECT"
+        );
+        let mut session = connect(&clinic.database.application_url()).await.unwrap();
+        for allowed in [
+            "select from doctors",
+            "select from patients",
+            "select from appointments",
+            "select from doctors for update",
+        ] {
+            sqlx::query(allowed).execute(&mut session).await.unwrap();
+        }
+        for refused in [
+            "create table t ()",
+            "create temporary table t ()",
+            "create schema s",
+            "create role r",
+            "create database d",
+            "create table doctors_too as select * from doctors",
+            "select from _sqlx_migrations",
+            "insert into doctors (full_name, specialty, time_zone) values ('A', 'B', 'UTC')",
+            "delete from doctors",
+            "delete from patients",
+            "delete from appointments",
+            "select from appointment_changes",
+            "update appointment_changes set action = 'booked'",
+            "delete from appointment_changes",
+            "truncate doctors",
+            "drop table doctors",
+            "alter table doctors add column c int",
+            "create index on doctors (specialty)",
+            "alter role application connection limit 1000",
+            "set role clinic",
+        ] {
+            let answer = sqlx::raw_sql(refused).execute(&mut session).await;
+            assert_eq!(code(answer), "42501", "{refused}");
+        }
     }).await;
 }
 
@@ -199,45 +200,45 @@ async fn rights_that_somebody_gave_are_taken_back() {
 #[tokio::test]
 async fn rights_that_the_owner_may_not_take_back_are_named_with_the_sql() {
     run_test(Clinic::open(), async |clinic| {
-    sqlx::raw_sql(
-        "alter schema public owner to postgres;
-         grant all on schema public to clinic;
-         grant usage, create on schema public to public;
-         grant pg_read_all_data to application",
-    )
-    .execute(&mut clinic.admin)
-    .await
-    .unwrap();
-    let fleet = clinic.another_fleet(|fleet| fleet).await;
-    invoke(&fleet).await.unwrap();
-    let warning = |line: &str| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        line["message"]
-            .as_str()?
-            .starts_with("a role may do more")
-            .then(|| line["sql"].as_str().unwrap().to_owned())
-    };
-    let lines = fleet.logs("migrate");
-    let said: Vec<String> = lines
-        .iter()
-        .filter_map(|line| warning(&line.text))
-        .collect();
-    fleet.shutdown().await;
-    assert_eq!(
-        said,
-        [
-            "revoke create on schema \"public\" from public;\nrevoke \"pg_read_all_data\" from \"application\""
-        ]
-    );
-    sqlx::raw_sql(AssertSqlSafe(said[0].as_str()))
+        sqlx::raw_sql(
+            "alter schema public owner to postgres;
+             grant all on schema public to clinic;
+             grant usage, create on schema public to public;
+             grant pg_read_all_data to application",
+        )
         .execute(&mut clinic.admin)
         .await
         .unwrap();
-    let fleet = clinic.another_fleet(|fleet| fleet).await;
-    invoke(&fleet).await.unwrap();
-    let lines = fleet.logs("migrate");
-    assert_eq!(lines.iter().find_map(|line| warning(&line.text)), None);
-    fleet.shutdown().await;
+        let fleet = clinic.another_fleet(|fleet| fleet).await;
+        invoke(&fleet).await.unwrap();
+        let warning = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            line["message"]
+                .as_str()?
+                .starts_with("a role may do more")
+                .then(|| line["sql"].as_str().unwrap().to_owned())
+        };
+        let lines = fleet.logs("migrate");
+        let said: Vec<String> = lines
+            .iter()
+            .filter_map(|line| warning(&line.text))
+            .collect();
+        fleet.shutdown().await;
+        assert_eq!(
+            said,
+            [
+                "revoke create on schema \"public\" from public;\nrevoke \"pg_read_all_data\" from \"application\""
+            ]
+        );
+        sqlx::raw_sql(AssertSqlSafe(said[0].as_str()))
+            .execute(&mut clinic.admin)
+            .await
+            .unwrap();
+        let fleet = clinic.another_fleet(|fleet| fleet).await;
+        invoke(&fleet).await.unwrap();
+        let lines = fleet.logs("migrate");
+        assert_eq!(lines.iter().find_map(|line| warning(&line.text)), None);
+        fleet.shutdown().await;
     }).await;
 }
 
@@ -361,31 +362,31 @@ async fn defaults(clinic: &mut Clinic) -> String {
 #[tokio::test]
 async fn the_guards_are_the_roles_defaults_and_a_lease_is_not() {
     run_test(Clinic::open(), async |clinic| {
-    assert_eq!(
-        defaults(clinic).await,
-        "client_connection_check_interval=1000 idle_in_transaction_session_timeout=5000 \
-         jit=off lock_timeout=2000 statement_timeout=4000 tcp_keepalives_count=3 tcp_keepalives_idle=30 \
-         tcp_keepalives_interval=10"
-    );
-    // Nowhere else either, and in force for a session that asks for nothing, as a pooler's does.
-    let elsewhere = text(
-        clinic,
-        "select count(*)::text from pg_db_role_setting where setconfig::text like '%idle_session%'",
-    );
-    assert_eq!(elsewhere.await, "0");
-    let mut session = connect(&clinic.database.application_url()).await.unwrap();
-    let show = async |session: &mut PgConnection, name: &'static str| -> String {
-        let show = format!("select current_setting('{name}')");
-        let show = sqlx::query_scalar(AssertSqlSafe(show));
-        show.fetch_one(session).await.unwrap()
-    };
-    assert_eq!(show(&mut session, "statement_timeout").await, "4s");
-    assert_eq!(show(&mut session, "idle_session_timeout").await, "0");
+        assert_eq!(
+            defaults(clinic).await,
+            "client_connection_check_interval=1000 idle_in_transaction_session_timeout=5000 \
+             jit=off lock_timeout=2000 statement_timeout=4000 tcp_keepalives_count=3 tcp_keepalives_idle=30 \
+             tcp_keepalives_interval=10"
+        );
+        // Nowhere else either, and in force for a session that asks for nothing, as a pooler's does.
+        let elsewhere = text(
+            clinic,
+            "select count(*)::text from pg_db_role_setting where setconfig::text like '%idle_session%'",
+        );
+        assert_eq!(elsewhere.await, "0");
+        let mut session = connect(&clinic.database.application_url()).await.unwrap();
+        let show = async |session: &mut PgConnection, name: &'static str| -> String {
+            let show = format!("select current_setting('{name}')");
+            let show = sqlx::query_scalar(AssertSqlSafe(show));
+            show.fetch_one(session).await.unwrap()
+        };
+        assert_eq!(show(&mut session, "statement_timeout").await, "4s");
+        assert_eq!(show(&mut session, "idle_session_timeout").await, "0");
 
-    migrate(clinic, |fleet| {
-        fleet
-            .function_variable("migrate", "DATABASE_STATEMENT_TIMEOUT", "7")
-            .function_variable("migrate", "DATABASE_CONNECTION_CHECK_INTERVAL_MS", "0")
+        migrate(clinic, |fleet| {
+            fleet
+                .function_variable("migrate", "DATABASE_STATEMENT_TIMEOUT", "7")
+                .function_variable("migrate", "DATABASE_CONNECTION_CHECK_INTERVAL_MS", "0")
     })
     .await
     .unwrap();
@@ -431,69 +432,69 @@ async fn the_monitor_sees_every_session_and_no_table_and_has_three_of_its_own() 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_at_once_do_not_disturb_each_other_in_one_database_or_in_two() {
     run_test(Clinic::open(), async |clinic| {
-    clinic.sql("create database annex owner clinic").await;
-    let one = clinic.another_fleet(|fleet| fleet.reserved_concurrency("migrate", 6));
-    let owner = clinic.database.url();
-    let owner = format!("{}/annex", owner.rsplit_once('/').unwrap().0);
-    let other = clinic.another_fleet(|fleet| {
-        fleet.reserved_concurrency("migrate", 6).function_variable(
-            "migrate",
-            "DATABASE_OWNER_URL",
-            owner,
-        )
-    });
-    let (one, other) = (Arc::new(one.await), Arc::new(other.await));
-    for _ in 0..3 {
-        clinic.sql("drop owned by application").await;
-        sqlx::raw_sql(
-            "alter role application in database annex reset all;
-             alter role application in database clinic reset all;
-             alter role application connection limit 7",
-        )
-        .execute(&mut clinic.admin)
-        .await
-        .unwrap();
-        let fleets = (0..6).flat_map(|_| [Arc::clone(&one), Arc::clone(&other)]);
-        let runs: JoinSet<_> = fleets
-            .map(|fleet| async move { invoke(&fleet).await })
-            .collect();
-        for answer in runs.join_all().await {
-            assert!(answer.unwrap()["schemaVersion"].as_i64() >= Some(1));
+        clinic.sql("create database annex owner clinic").await;
+        let one = clinic.another_fleet(|fleet| fleet.reserved_concurrency("migrate", 6));
+        let owner = clinic.database.url();
+        let owner = format!("{}/annex", owner.rsplit_once('/').unwrap().0);
+        let other = clinic.another_fleet(|fleet| {
+            fleet.reserved_concurrency("migrate", 6).function_variable(
+                "migrate",
+                "DATABASE_OWNER_URL",
+                owner,
+            )
+        });
+        let (one, other) = (Arc::new(one.await), Arc::new(other.await));
+        for _ in 0..3 {
+            clinic.sql("drop owned by application").await;
+            sqlx::raw_sql(
+                "alter role application in database annex reset all;
+                 alter role application in database clinic reset all;
+                 alter role application connection limit 7",
+            )
+            .execute(&mut clinic.admin)
+            .await
+            .unwrap();
+            let fleets = (0..6).flat_map(|_| [Arc::clone(&one), Arc::clone(&other)]);
+            let runs: JoinSet<_> = fleets
+                .map(|fleet| async move { invoke(&fleet).await })
+                .collect();
+            for answer in runs.join_all().await {
+                assert_eq!(answer.unwrap()["schemaVersion"], migrations());
+            }
+            assert_eq!(
+                text(clinic, ATTRIBUTES).await,
+                format!("t f f f f f {CEILING}")
+            );
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
         }
+
+        // Somebody else changes the role at the very moment: the server refuses the later change.
+        clinic
+            .sql("alter role application connection limit 7")
+            .await;
+        let mut rival = clinic.database.admin().await.unwrap();
+        let mut change = rival.begin().await.unwrap();
+        sqlx::raw_sql("alter role application connection limit 8")
+            .execute(&mut *change)
+            .await
+            .unwrap();
+        let run = Arc::clone(&one);
+        let run = tokio::spawn(async move { invoke(&run).await });
+        let waiting = "select count(*)::text from pg_stat_activity where usename = 'clinic' and wait_event_type = 'Lock'";
+        eventually(
+            "a wait for the rival",
+            async || text(clinic, waiting).await,
+            |waiting| waiting == "1",
+        )
+        .await;
+        change.commit().await.unwrap();
+        run.await.unwrap().unwrap();
         assert_eq!(
             text(clinic, ATTRIBUTES).await,
             format!("t f f f f f {CEILING}")
         );
-        assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    }
-
-    // Somebody else changes the role at the very moment: the server refuses the later change.
-    clinic
-        .sql("alter role application connection limit 7")
-        .await;
-    let mut rival = clinic.database.admin().await.unwrap();
-    let mut change = rival.begin().await.unwrap();
-    sqlx::raw_sql("alter role application connection limit 8")
-        .execute(&mut *change)
-        .await
-        .unwrap();
-    let run = Arc::clone(&one);
-    let run = tokio::spawn(async move { invoke(&run).await });
-    let waiting = "select count(*)::text from pg_stat_activity where usename = 'clinic' and wait_event_type = 'Lock'";
-    eventually(
-        "a wait for the rival",
-        async || text(clinic, waiting).await,
-        |waiting| waiting == "1",
-    )
-    .await;
-    change.commit().await.unwrap();
-    run.await.unwrap().unwrap();
-    assert_eq!(
-        text(clinic, ATTRIBUTES).await,
-        format!("t f f f f f {CEILING}")
-    );
-    for fleet in [one, other] {
-        Arc::into_inner(fleet).unwrap().shutdown().await;
-    }
+        for fleet in [one, other] {
+            Arc::into_inner(fleet).unwrap().shutdown().await;
+        }
     }).await;
 }

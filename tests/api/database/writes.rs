@@ -35,8 +35,8 @@ impl Practice {
     }
 
     async fn of(mut clinic: Clinic) -> Self {
-        let doctor = clinic.doctor("A", "UTC").await;
-        let patient = clinic.patient("P").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         Self {
             clinic,
             doctor,
@@ -126,70 +126,70 @@ async fn waits_for_a_lock(clinic: &mut Clinic) {
 #[tokio::test]
 async fn a_write_on_a_session_that_died_is_made_on_a_fresh_one() {
     run_test(Practice::open(), async |practice| {
-    assert_eq!(practice.book(8).await.status, 201);
-    let killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'application'";
-    assert_eq!(practice.count(killed).await, 1);
-    assert_eq!(practice.book(9).await.status, 201);
-    let run_again = practice
-        .clinic
-        .logged("appointments", "a transaction is run again");
-    assert_eq!(run_again.len(), 1, "{run_again:?}");
-    let booked = practice.count("select count(*) from appointments").await;
-    assert_eq!(booked, 2);
+        assert_eq!(practice.book(8).await.status, 201);
+        let killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'application'";
+        assert_eq!(practice.count(killed).await, 1);
+        assert_eq!(practice.book(9).await.status, 201);
+        let run_again = practice
+            .clinic
+            .logged("appointments", "a transaction is run again");
+        assert_eq!(run_again.len(), 1, "{run_again:?}");
+        let booked = practice.count("select count(*) from appointments").await;
+        assert_eq!(booked, 2);
     }).await;
 }
 
 #[tokio::test]
 async fn a_session_that_dies_before_the_commit_leaves_nothing_and_the_write_is_made_again() {
     run_test(Practice::open(), async |practice| {
-    let booked = practice.book(8).await;
-    // It stops in the middle, at a lock, and its session is ended there.
-    let mut other = somebody_else(&practice.clinic).await;
-    let lock = format!(
-        "begin; select from doctors where id = '{}' for update",
-        practice.doctor
-    );
-    run(&mut other, lock).await;
-    let changing = practice.change(&booked, json!({ "notes": "n" }));
-    waits_for_a_lock(&mut practice.clinic).await;
-    let killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'application'";
-    assert_eq!(practice.count(killed).await, 1);
-    waits_for_a_lock(&mut practice.clinic).await;
-    run(&mut other, "commit".to_owned()).await;
-    assert_eq!(changing.await.unwrap().status, 200);
-    let changes = practice
-        .count("select count(*) from appointment_changes")
-        .await;
-    assert_eq!(changes, 2, "booked and changed once");
+        let booked = practice.book(8).await;
+        // It stops in the middle, at a lock, and its session is ended there.
+        let mut other = somebody_else(&practice.clinic).await;
+        let lock = format!(
+            "begin; select from doctors where id = '{}' for update",
+            practice.doctor
+        );
+        run(&mut other, lock).await;
+        let changing = practice.change(&booked, json!({ "notes": "n" }));
+        waits_for_a_lock(&mut practice.clinic).await;
+        let killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'application'";
+        assert_eq!(practice.count(killed).await, 1);
+        waits_for_a_lock(&mut practice.clinic).await;
+        run(&mut other, "commit".to_owned()).await;
+        assert_eq!(changing.await.unwrap().status, 200);
+        let changes = practice
+            .count("select count(*) from appointment_changes")
+            .await;
+        assert_eq!(changes, 2, "booked and changed once");
     }).await;
 }
 
 #[tokio::test]
 async fn a_deadlock_is_run_once_more() {
     run_test(Practice::open(), async |practice| {
-    let booked = practice.book(8).await;
-    let id = booked.json()["id"].as_str().unwrap().to_owned();
-    let mut other = somebody_else(&practice.clinic).await;
-    // The other way round: the appointment first, then the doctor.
-    run(
-        &mut other,
-        format!("set deadlock_timeout = '1min'; begin; select from appointments where id = '{id}' for update"),
-    )
-    .await;
-    let changing = practice.change(&booked, json!({ "status": "confirmed" }));
-    waits_for_a_lock(&mut practice.clinic).await;
-    let lock = format!(
-        "select from doctors where id = '{}' for update; commit",
-        practice.doctor
-    );
-    run(&mut other, lock).await;
-    let changed = changing.await.unwrap();
-    assert_eq!(changed.status, 200, "{changed:?}");
-    assert_eq!(changed.json()["status"], "confirmed");
-    let deadlocks: Vec<Value> = practice
-        .clinic
-        .logged("appointments", "a transaction is run again");
-    assert_eq!(deadlocks.len(), 1, "{deadlocks:?}");
+        let booked = practice.book(8).await;
+        let id = booked.json()["id"].as_str().unwrap().to_owned();
+        let mut other = somebody_else(&practice.clinic).await;
+        // The other way round: the appointment first, then the doctor.
+        run(
+            &mut other,
+            format!("set deadlock_timeout = '1min'; begin; select from appointments where id = '{id}' for update"),
+        )
+        .await;
+        let changing = practice.change(&booked, json!({ "status": "confirmed" }));
+        waits_for_a_lock(&mut practice.clinic).await;
+        let lock = format!(
+            "select from doctors where id = '{}' for update; commit",
+            practice.doctor
+        );
+        run(&mut other, lock).await;
+        let changed = changing.await.unwrap();
+        assert_eq!(changed.status, 200, "{changed:?}");
+        assert_eq!(changed.json()["status"], "confirmed");
+        let deadlocks: Vec<Value> = practice
+            .clinic
+            .logged("appointments", "a transaction is run again");
+        assert_eq!(deadlocks.len(), 1, "{deadlocks:?}");
     }).await;
 }
 
@@ -253,39 +253,39 @@ async fn a_commit_that_is_not_answered_is_said_to_be_unknown_and_its_key_tells()
     })
     .await;
     run_test(Practice::of(clinic), async |practice| {
-    // The commit takes its time.
-    run(
-        &mut practice.clinic.admin,
-        "create function dawdle() returns trigger language plpgsql as
-             $$ begin perform pg_sleep(1); return null; end $$;
-         create constraint trigger dawdles after insert on appointment_changes
-             deferrable initially deferred for each row execute function dawdle()"
-            .to_owned(),
-    )
-    .await;
-    let token = staff(&practice.clinic.fleet);
-    let book = || {
-        let draft = practice.draft(8);
-        let key = [("idempotency-key", "k-1")];
-        let path = "/api/appointments";
-        let fleet = &practice.clinic.fleet;
-        send_as(fleet, Method::POST, path, Some(&token), &key, Some(&draft))
-    };
-    let booking = tokio::spawn(book());
-    let second = book();
-    let committing = "select count(*) from pg_stat_activity where usename = 'application' and query = 'commit' and state = 'active'";
-    let commits = async || {
-        practice.clinic.sql("select pg_stat_clear_snapshot()").await;
-        practice.count(committing).await
-    };
-    eventually("the commit", commits, |commits| *commits == 1).await;
-    proxy.cut(Cut::Reset);
-    let unknown = booking.await.unwrap();
-    problem(&unknown, 503, "outcome-unknown");
-    let known = second.await;
-    assert_eq!(known.status, 201, "{known:?}");
-    let booked = practice.count("select count(*) from appointments").await;
-    assert_eq!(booked, 1);
+        // The commit takes its time.
+        run(
+            &mut practice.clinic.admin,
+            "create function dawdle() returns trigger language plpgsql as
+                 $$ begin perform pg_sleep(1); return null; end $$;
+             create constraint trigger dawdles after insert on appointment_changes
+                 deferrable initially deferred for each row execute function dawdle()"
+                .to_owned(),
+        )
+        .await;
+        let token = staff(&practice.clinic.fleet);
+        let book = || {
+            let draft = practice.draft(8);
+            let key = [("idempotency-key", "k-1")];
+            let path = "/api/appointments";
+            let fleet = &practice.clinic.fleet;
+            send_as(fleet, Method::POST, path, Some(&token), &key, Some(&draft))
+        };
+        let booking = tokio::spawn(book());
+        let second = book();
+        let committing = "select count(*) from pg_stat_activity where usename = 'application' and query = 'commit' and state = 'active'";
+        let commits = async || {
+            practice.clinic.sql("select pg_stat_clear_snapshot()").await;
+            practice.count(committing).await
+        };
+        eventually("the commit", commits, |commits| *commits == 1).await;
+        proxy.cut(Cut::Reset);
+        let unknown = booking.await.unwrap();
+        problem(&unknown, 503, "outcome-unknown");
+        let known = second.await;
+        assert_eq!(known.status, 201, "{known:?}");
+        let booked = practice.count("select count(*) from appointments").await;
+        assert_eq!(booked, 1);
     }).await;
 }
 
@@ -324,32 +324,32 @@ async fn each_statement_of_a_change_has_its_own_time() {
     })
     .await;
     run_test(Practice::of(clinic), async |practice| {
-    // Three statements of 0.8 seconds: none is too slow, and together they take longer than the client
-    // waits for one.
-    let mut slow = "create function dawdle() returns trigger language plpgsql as
-         $$ begin perform pg_sleep(0.8); return new; end $$;"
-        .to_owned();
-    for table in ["idempotency_keys", "appointments", "appointment_changes"] {
-        slow += &format!(
-            "create trigger dawdles before insert on {table} for each row execute function dawdle();"
-        );
-    }
-    run(&mut practice.clinic.admin, slow).await;
-    let booked = practice
-        .clinic
-        .send(
-            Method::POST,
-            "/api/appointments",
-            Some(&staff(&practice.clinic.fleet)),
-            &[("idempotency-key", "k")],
-            Some(&practice.draft(8)),
-        )
-        .await;
-    assert_eq!(booked.status, 201, "{booked:?}");
-    let again = practice
-        .clinic
-        .logged("appointments", "a transaction is run again");
-    assert!(again.is_empty(), "{again:?}");
+        // Three statements of 0.8 seconds: none is too slow, and together they take longer than the client
+        // waits for one.
+        let mut slow = "create function dawdle() returns trigger language plpgsql as
+             $$ begin perform pg_sleep(0.8); return new; end $$;"
+            .to_owned();
+        for table in ["idempotency_keys", "appointments", "appointment_changes"] {
+            slow += &format!(
+                "create trigger dawdles before insert on {table} for each row execute function dawdle();"
+            );
+        }
+        run(&mut practice.clinic.admin, slow).await;
+        let booked = practice
+            .clinic
+            .send(
+                Method::POST,
+                "/api/appointments",
+                Some(&staff(&practice.clinic.fleet)),
+                &[("idempotency-key", "k")],
+                Some(&practice.draft(8)),
+            )
+            .await;
+        assert_eq!(booked.status, 201, "{booked:?}");
+        let again = practice
+            .clinic
+            .logged("appointments", "a transaction is run again");
+        assert!(again.is_empty(), "{again:?}");
     }).await;
 }
 

@@ -105,8 +105,8 @@ Resources:
 #[tokio::test]
 async fn every_route_that_shows_anything_asks_for_a_token() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
-        let patient = clinic.patient("P").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         let tokens = [
             clinic.doctor_token(doctor).await,
             clinic.patient_token(patient).await,

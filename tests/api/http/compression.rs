@@ -88,8 +88,8 @@ async fn a_list_is_compressed_for_whoever_asks() {
 #[tokio::test]
 async fn what_a_strong_tag_names_is_not_compressed() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
-        let patient = clinic.patient("P").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         clinic
             .visits(doctor, patient, "'2199-07-01 08:00Z'", 1, "confirmed")
             .await;
@@ -129,8 +129,8 @@ async fn what_a_strong_tag_names_is_not_compressed() {
 #[tokio::test]
 async fn what_a_change_of_the_frame_leaves_outside_is_compressed() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
-        let patient = clinic.patient("P").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         clinic
             .visits(doctor, patient, "'2199-07-01 00:00Z'", 100, "confirmed")
             .await;

@@ -89,19 +89,19 @@ async fn of_two_at_once_one_is_done_and_both_are_answered() {
 #[tokio::test]
 async fn a_key_that_is_at_work_for_long_is_said_to_be() {
     run_test(Desk::open(), async |desk| {
-    let draft = desk.draft("09:00", "09:30", json!({}));
-    desk.clinic.sql("begin").await;
-    let claimed = "insert into idempotency_keys (subject, route, key, fingerprint, status, headers, body, patients)
-        values ('staff', 'POST /api/appointments', 'k', '', 0, '[]', '', '{}')";
-    desk.clinic.sql(claimed).await;
-    let waiting = desk.book_with_key(&desk.as_staff, "k", &draft).await;
-    problem(&waiting, 409, "key-in-flight");
-    let other = desk.book_with_key(&desk.as_staff, "l", &draft).await;
-    assert_eq!(other.status, 201, "{other:?}");
-    desk.clinic.sql("rollback").await;
-    let draft = desk.draft("10:00", "10:30", json!({}));
-    let now = desk.book_with_key(&desk.as_staff, "k", &draft).await;
-    assert_eq!(now.status, 201, "{now:?}");
+        let draft = desk.draft("09:00", "09:30", json!({}));
+        desk.clinic.sql("begin").await;
+        let claimed = "insert into idempotency_keys (subject, route, key, fingerprint, status, headers, body, patients)
+            values ('staff', 'POST /api/appointments', 'k', '', 0, '[]', '', '{}')";
+        desk.clinic.sql(claimed).await;
+        let waiting = desk.book_with_key(&desk.as_staff, "k", &draft).await;
+        problem(&waiting, 409, "key-in-flight");
+        let other = desk.book_with_key(&desk.as_staff, "l", &draft).await;
+        assert_eq!(other.status, 201, "{other:?}");
+        desk.clinic.sql("rollback").await;
+        let draft = desk.draft("10:00", "10:30", json!({}));
+        let now = desk.book_with_key(&desk.as_staff, "k", &draft).await;
+        assert_eq!(now.status, 201, "{now:?}");
     }).await;
 }
 

@@ -13,7 +13,7 @@ const OVER: &str = "invocation over";
 #[tokio::test]
 async fn each_request_leaves_one_line_and_nothing_personal() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let upcoming = format!("/api/doctors/{doctor}/appointments/upcoming");
         for _ in 0..2 {
             assert_eq!(clinic.get(&format!("{upcoming}?limit=7")).await.status, 200);
@@ -55,7 +55,7 @@ async fn a_body_is_not_logged_even_when_everything_else_is() {
     run_test(
         Clinic::open_with("", |fleet| fleet.variable("RUST_LOG", "shared=debug,info")),
         async |clinic| {
-            let doctor = clinic.doctor("A", "UTC").await;
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
             let token = clinic.fleet.token("staff", "staff");
             let body = json!({ "doctorId": doctor, "reason": "a-private-reason", "nonsense": 1 });
             let reply = clinic

@@ -10,7 +10,7 @@ use crate::support::clinic::{Clinic, problem, run_test};
 async fn five_thousand_upcoming_appointments_come_once_and_in_order_while_more_are_booked() {
     run_test(Clinic::open(), async |clinic| {
         let doctor = clinic.doctor("A", "UTC").await;
-        let patient = clinic.patient("P").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         clinic
             .visits(
                 doctor,
@@ -57,15 +57,12 @@ async fn five_thousand_upcoming_appointments_come_once_and_in_order_while_more_a
             }
             assert_eq!(page["page"]["hasMore"], true);
         }
-        assert!(pages >= 25, "{pages} pages");
+        // Two of the three booked after each page lie ahead of it.
+        assert_eq!((pages, seen.len()), (26, 5050));
         assert!(seen.is_sorted(), "not in order");
         let ids: HashSet<String> = seen.iter().map(|(_, id)| id.clone()).collect();
         assert_eq!(ids.len(), seen.len(), "something came twice");
         assert!(ids.is_superset(&there_at_first), "something did not come");
-        assert!(
-            ids.len() > there_at_first.len(),
-            "nothing was booked meanwhile"
-        );
     })
     .await;
 }
@@ -75,7 +72,7 @@ async fn a_cursor_that_was_changed_or_belongs_elsewhere_is_400() {
     run_test(Clinic::open(), async |clinic| {
         let doctor = clinic.doctor("A", "UTC").await;
         clinic.doctor("B", "UTC").await;
-        let patient = clinic.patient("P").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         clinic
             .visits(doctor, patient, "now() + interval '1 hour'", 2, "scheduled")
             .await;

@@ -69,8 +69,8 @@ async fn an_upcoming_appointment_shows_what_the_screen_shows_and_nothing_more() 
 #[tokio::test]
 async fn upcoming_is_live_from_now_on_by_start() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
-        let patient = clinic.patient("P").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         for (day, status) in [
             (9, "scheduled"),
             (8, "confirmed"),
@@ -112,7 +112,7 @@ async fn upcoming_is_live_from_now_on_by_start() {
 #[tokio::test]
 async fn today_is_every_status_of_the_doctors_own_day() {
     run_test(Clinic::open(), async |clinic| {
-        let patient = clinic.patient("P").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         for zone in [&zone_at_noon(), &zone_of_another_day()] {
             let doctor = clinic.doctor(zone, zone).await;
             let midnight = format!("date_trunc('day', now(), '{zone}')");
@@ -159,7 +159,7 @@ fn day(day: &str) -> Cursor<TodayPosition> {
 #[tokio::test]
 async fn a_day_of_the_calendar_is_whole_when_clocks_change() {
     run_test(Clinic::open(), async |clinic| {
-        let patient = clinic.patient("P").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         // Zone, day, its hours; in the last two, clocks change at midnight itself.
         for (zone, date, hours) in [
             ("Europe/Berlin", "2026-03-29", 23),
@@ -200,88 +200,88 @@ async fn a_day_of_the_calendar_is_whole_when_clocks_change() {
 #[tokio::test]
 async fn paging_through_today_stays_on_the_day_it_began() {
     run_test(Clinic::open(), async |clinic| {
-    let doctor = clinic.doctor("A", "America/New_York").await;
-    let patient = clinic.patient("P").await;
-    // 150 visits of an ordinary day long ago, in minutes, so that they do not fit one page.
-    sqlx::query(
-        "insert into appointments (doctor_id, patient_id, starts_at, ends_at, status)
-         select $1, $2, s, s + interval '1 minute', 'completed'
-         from generate_series('2024-05-06 08:00-04'::timestamptz, '2024-05-06 10:29-04', '1 minute') s",
-    )
-    .bind(doctor)
-    .bind(patient)
-    .execute(&mut clinic.admin)
-    .await
-    .unwrap();
-    let cursor = serde_json::to_value(day("2024-05-06")).unwrap();
-    let path = |cursor: &Value| {
-        format!(
-            "/api/doctors/{doctor}/appointments/today?cursor={}",
-            cursor.as_str().unwrap()
+        let doctor = clinic.doctor("Dr. Okafor", "America/New_York").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
+        // 150 visits of an ordinary day long ago, in minutes, so that they do not fit one page.
+        sqlx::query(
+            "insert into appointments (doctor_id, patient_id, starts_at, ends_at, status)
+             select $1, $2, s, s + interval '1 minute', 'completed'
+             from generate_series('2024-05-06 08:00-04'::timestamptz, '2024-05-06 10:29-04', '1 minute') s",
         )
-    };
-    let first = clinic.get(&path(&cursor)).await.json();
-    assert_eq!(first["data"].as_array().unwrap().len(), 100);
-    assert_eq!(first["page"]["hasMore"], true);
-    let second = clinic.get(&path(&first["page"]["nextCursor"])).await.json();
-    assert_eq!(second["data"].as_array().unwrap().len(), 50);
-    assert_eq!(second["data"][0]["startsAt"], "2024-05-06T13:40:00Z");
-    assert_eq!(
-        second["page"],
-        json!({ "limit": 100, "hasMore": false, "nextCursor": null })
-    );
+        .bind(doctor)
+        .bind(patient)
+        .execute(&mut clinic.admin)
+        .await
+        .unwrap();
+        let cursor = serde_json::to_value(day("2024-05-06")).unwrap();
+        let path = |cursor: &Value| {
+            format!(
+                "/api/doctors/{doctor}/appointments/today?cursor={}",
+                cursor.as_str().unwrap()
+            )
+        };
+        let first = clinic.get(&path(&cursor)).await.json();
+        assert_eq!(first["data"].as_array().unwrap().len(), 100);
+        assert_eq!(first["page"]["hasMore"], true);
+        let second = clinic.get(&path(&first["page"]["nextCursor"])).await.json();
+        assert_eq!(second["data"].as_array().unwrap().len(), 50);
+        assert_eq!(second["data"][0]["startsAt"], "2024-05-06T13:40:00Z");
+        assert_eq!(
+            second["page"],
+            json!({ "limit": 100, "hasMore": false, "nextCursor": null })
+        );
     }).await;
 }
 
 #[tokio::test]
 async fn doctors_are_listed_by_name_filtered_and_paged() {
     run_test(Clinic::open(), async |clinic| {
-    for name in ["Dr Chen", "Dr Ärzte", "Dr Baker", "Dr 100%_sure"] {
-        clinic.doctor(name, "UTC").await;
-    }
-    clinic
-        .sql("update doctors set specialty = 'Dermatology' where full_name = 'Dr Chen'")
-        .await;
-    clinic.sql("insert into doctors (full_name, specialty, time_zone, active) values ('Dr Gone', 'Cardiology', 'UTC', false)").await;
-
-    let list = async |query: &str| {
-        let page = clinic.get(&format!("/api/doctors{query}")).await.json();
-        let mut names = names(&page, "/fullName");
-        // The order is the database's collation, which this test leaves to it.
-        names.sort();
-        names
-    };
-    assert_eq!(
-        list("").await,
-        ["Dr 100%_sure", "Dr Baker", "Dr Chen", "Dr Ärzte"]
-    );
-    assert_eq!(list("?specialty=dermatology").await, ["Dr Chen"]);
-    assert_eq!(list("?q=%C3%A4rz").await, ["Dr Ärzte"]);
-    // Not wildcards.
-    assert_eq!(list("?q=%25_").await, ["Dr 100%_sure"]);
-    assert_eq!(list("?q=nobody").await, [""; 0]);
-    // A parameter without a value is absent.
-    assert_eq!(list("?specialty=&q=&limit=&cursor=").await.len(), 4);
-
-    let mut seen = Vec::new();
-    let mut query = "?limit=1".to_owned();
-    loop {
-        let page = clinic.get(&format!("/api/doctors{query}")).await.json();
-        seen.extend(names(&page, "/fullName"));
-        match page["page"]["nextCursor"].as_str() {
-            Some(cursor) => query = format!("?limit=1&cursor={cursor}"),
-            None => break,
+        for name in ["Dr Chen", "Dr Ärzte", "Dr Baker", "Dr 100%_sure"] {
+            clinic.doctor(name, "UTC").await;
         }
-    }
-    let all = clinic.get("/api/doctors").await.json();
-    assert_eq!(seen, names(&all, "/fullName"));
+        clinic
+            .sql("update doctors set specialty = 'Dermatology' where full_name = 'Dr Chen'")
+            .await;
+        clinic.sql("insert into doctors (full_name, specialty, time_zone, active) values ('Dr Gone', 'Cardiology', 'UTC', false)").await;
+
+        let list = async |query: &str| {
+            let page = clinic.get(&format!("/api/doctors{query}")).await.json();
+            let mut names = names(&page, "/fullName");
+            // The order is the database's collation, which this test leaves to it.
+            names.sort();
+            names
+        };
+        assert_eq!(
+            list("").await,
+            ["Dr 100%_sure", "Dr Baker", "Dr Chen", "Dr Ärzte"]
+        );
+        assert_eq!(list("?specialty=dermatology").await, ["Dr Chen"]);
+        assert_eq!(list("?q=%C3%A4rz").await, ["Dr Ärzte"]);
+        // Not wildcards.
+        assert_eq!(list("?q=%25_").await, ["Dr 100%_sure"]);
+        assert_eq!(list("?q=nobody").await, [""; 0]);
+        // A parameter without a value is absent.
+        assert_eq!(list("?specialty=&q=&limit=&cursor=").await.len(), 4);
+
+        let mut seen = Vec::new();
+        let mut query = "?limit=1".to_owned();
+        loop {
+            let page = clinic.get(&format!("/api/doctors{query}")).await.json();
+            seen.extend(names(&page, "/fullName"));
+            match page["page"]["nextCursor"].as_str() {
+                Some(cursor) => query = format!("?limit=1&cursor={cursor}"),
+                None => break,
+            }
+        }
+        let all = clinic.get("/api/doctors").await.json();
+        assert_eq!(seen, names(&all, "/fullName"));
     }).await;
 }
 
 #[tokio::test]
 async fn unknown_doctors_are_404_and_those_without_appointments_are_not() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         for list in ["upcoming", "today"] {
             let nobody = format!("/api/doctors/{}/appointments/{list}", Uuid::new_v4());
             let said = problem(&clinic.get(&nobody).await, 404, "not-found");
@@ -300,7 +300,7 @@ async fn unknown_doctors_are_404_and_those_without_appointments_are_not() {
 #[tokio::test]
 async fn bad_input_is_400_and_says_what_is_accepted() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let upcoming = format!("/api/doctors/{doctor}/appointments/upcoming");
         for (path, says) in [
             (

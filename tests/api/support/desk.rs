@@ -33,7 +33,7 @@ impl Desk {
     }
 
     pub(crate) async fn of(mut clinic: Clinic) -> Self {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let patient = clinic.patient("Zoë Secret").await;
         clinic
             .sql("insert into working_hours (doctor_id, weekday, opens, closes) select id, 5, '08:00', '12:00' from doctors")

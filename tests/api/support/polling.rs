@@ -22,8 +22,8 @@ fn tag(reply: &Reply) -> String {
 #[tokio::test]
 async fn a_list_that_has_not_changed_is_304_and_one_that_has_is_not() {
     run_test(Clinic::open(), async |clinic| {
-        let doctor = clinic.doctor("A", &where_it_is_noon()).await;
-        let patient = clinic.patient("P").await;
+        let doctor = clinic.doctor("Dr. Okafor", &where_it_is_noon()).await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
         for list in ["today", "upcoming"] {
             clinic.sql("delete from appointments").await;
             let path = format!("/api/doctors/{doctor}/appointments/{list}");

@@ -112,7 +112,10 @@ async fn a_read_killed_in_mid_query_leaves_no_session_and_no_lock() {
 #[tokio::test]
 async fn a_booking_killed_in_mid_query_gives_back_the_row_that_it_holds() {
     run_test(clinic(|fleet| fleet), async |clinic| {
-        let (doctor, patient) = (clinic.doctor("A", "UTC").await, clinic.patient("P").await);
+        let (doctor, patient) = (
+            clinic.doctor("Dr. Okafor", "UTC").await,
+            clinic.patient("Mrs. Lindqvist").await,
+        );
         let draft = json!({
             "doctorId": doctor, "patientId": patient, "override": true,
             "startsAt": "2190-01-01T08:00:00Z", "endsAt": "2190-01-01T08:30:00Z",
