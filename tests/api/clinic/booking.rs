@@ -24,7 +24,7 @@ async fn a_booking_answers_with_itself_and_leaves_a_trail() {
             said,
             json!({
                 "id": id(&booked),
-                "doctor": { "id": desk.doctor, "fullName": "A" },
+                "doctor": { "id": desk.doctor, "fullName": "Dr. Okafor" },
                 "patient": { "id": desk.patient, "fullName": "Zoë Secret" },
                 "startsAt": friday("09:00"),
                 "endsAt": friday("09:30"),
@@ -242,7 +242,7 @@ async fn everybody_books_for_whom_they_may() {
         assert_eq!(booked.status, 201, "{booked:?}");
 
         desk.clinic
-            .sql("update doctors set active = false where full_name = 'A'")
+            .sql("update doctors set active = false where full_name = 'Dr. Okafor'")
             .await;
         let late = desk.draft("11:00", "11:30", json!({ "override": true }));
         problem(&desk.book(&as_staff, &late).await, 422, "inactive");

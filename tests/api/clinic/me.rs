@@ -10,7 +10,7 @@ const PATH: &str = "/api/me";
 #[tokio::test]
 async fn everybody_learns_their_own_ids() {
     run_test(Desk::open(), async |desk| {
-        let doctor = json!({ "id": desk.doctor, "fullName": "A" });
+        let doctor = json!({ "id": desk.doctor, "fullName": "Dr. Okafor" });
         let patient = json!({ "id": desk.patient, "fullName": "Zoë Secret" });
         // Somebody who is both, and a subject that no row has.
         desk.clinic

@@ -255,7 +255,7 @@ async fn the_trail_names_the_role_that_allowed_it() {
         // The doctor is a patient, too: of themselves in one case, of somebody else in the other.
         desk.clinic
             .sql(
-                "update patients set subject = (select subject from doctors where full_name = 'A')",
+                "update patients set subject = (select subject from doctors where full_name = 'Dr. Okafor')",
             )
             .await;
         desk.clinic
