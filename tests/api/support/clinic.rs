@@ -342,8 +342,8 @@ pub(crate) fn problem(reply: &Reply, status: u16, kind: &str) -> Value {
 async fn a_test_that_panics_leaves_no_process_and_shows_its_own_panic() {
     let mut left = None;
     let test = run_test(Clinic::open(), async |clinic| {
-        assert_eq!(clinic.get("/api/live").await.status, 200);
-        let environments = clinic.fleet.environments("live");
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        let environments = clinic.fleet.environments("doctors");
         left = Some((environments[0].pid, clinic.database.port()));
         panic!("Mrs. Lindqvist slipped on the stairs");
     });
