@@ -12,7 +12,7 @@ use shared::{
 use uuid::Uuid;
 
 use crate::support::{
-    clinic::{Clinic, where_it_is_noon},
+    clinic::{Clinic, run_test, where_it_is_noon},
     probe::Reply,
     requests::{NOTES, Prepared, Requests},
 };
@@ -137,6 +137,12 @@ struct World {
     clinic: Clinic,
     tokens: Vec<(Who, Option<String>)>,
     requests: Requests,
+}
+
+impl From<World> for Clinic {
+    fn from(world: World) -> Self {
+        world.clinic
+    }
 }
 
 impl World {
@@ -294,101 +300,105 @@ fn the_matrix_walks_every_action_as_the_table_in_the_code_says() {
 
 #[tokio::test]
 async fn everybody_sees_and_does_what_is_theirs_on_every_route() {
-    let mut world = World::new().await;
-    let routes: BTreeSet<&str> = world.clinic.fleet.routes().collect();
-    let known: BTreeSet<&str> = MATRIX.iter().map(|(route, ..)| *route).collect();
-    assert_eq!(
-        routes, known,
-        "a route is missing in the matrix, or in the template"
-    );
-    let (mut wrong, mut shown_by) = (Vec::new(), BTreeSet::new());
-    for (route, with, _, expected) in MATRIX {
-        for (who, expected) in EVERYBODY.into_iter().zip(expected) {
-            let request = world.prepare(route, with, who).await;
-            let token = world.token(who);
-            if who == Who::FormerDoctor {
-                let leaves = "update doctors set active = false where full_name = 'A'";
-                world.clinic.sql(leaves).await;
-            }
-            let before = world.said();
-            let reply = request.send(&world.clinic, token.as_deref()).await;
-            if reply.status == expected {
-                if world.assert_shown(route, who, &reply, &before).await {
-                    shown_by.insert(route);
+    run_test(World::new(), async |world| {
+        let routes: BTreeSet<&str> = world.clinic.fleet.routes().collect();
+        let known: BTreeSet<&str> = MATRIX.iter().map(|(route, ..)| *route).collect();
+        assert_eq!(
+            routes, known,
+            "a route is missing in the matrix, or in the template"
+        );
+        let (mut wrong, mut shown_by) = (Vec::new(), BTreeSet::new());
+        for (route, with, _, expected) in MATRIX {
+            for (who, expected) in EVERYBODY.into_iter().zip(expected) {
+                let request = world.prepare(route, with, who).await;
+                let token = world.token(who);
+                if who == Who::FormerDoctor {
+                    let leaves = "update doctors set active = false where full_name = 'A'";
+                    world.clinic.sql(leaves).await;
                 }
-            } else {
-                let status = reply.status;
-                wrong.push(format!(
-                    "{route} {with:?} as {who:?}: {status} instead of {expected}"
-                ));
-            }
-            // Nobody is told "you have it already" who may not have it.
-            if request.method == Method::GET {
-                let any = [("if-none-match", "*")];
-                let path = &request.path;
-                let known = world
-                    .clinic
-                    .send(Method::GET, path, token.as_deref(), &any, None)
-                    .await;
-                let expected = if expected == 200 { 304 } else { expected };
-                if known.status != expected {
-                    let status = known.status;
+                let before = world.said();
+                let reply = request.send(&world.clinic, token.as_deref()).await;
+                if reply.status == expected {
+                    if world.assert_shown(route, who, &reply, &before).await {
+                        shown_by.insert(route);
+                    }
+                } else {
+                    let status = reply.status;
                     wrong.push(format!(
-                        "{path} as {who:?}, who has it: {status} instead of {expected}"
+                        "{route} {with:?} as {who:?}: {status} instead of {expected}"
                     ));
                 }
-            }
-            if who == Who::FormerDoctor {
-                world.clinic.sql("update doctors set active = true").await;
+                // Nobody is told "you have it already" who may not have it.
+                if request.method == Method::GET {
+                    let any = [("if-none-match", "*")];
+                    let path = &request.path;
+                    let known = world
+                        .clinic
+                        .send(Method::GET, path, token.as_deref(), &any, None)
+                        .await;
+                    let expected = if expected == 200 { 304 } else { expected };
+                    if known.status != expected {
+                        let status = known.status;
+                        wrong.push(format!(
+                            "{path} as {who:?}, who has it: {status} instead of {expected}"
+                        ));
+                    }
+                }
+                if who == Who::FormerDoctor {
+                    world.clinic.sql("update doctors set active = true").await;
+                }
             }
         }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Otherwise the lines in the log would say little.
-    assert_eq!(shown_by, SHOWS_PATIENTS.into());
-    world.clinic.close().await;
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        // Otherwise the lines in the log would say little.
+        assert_eq!(shown_by, SHOWS_PATIENTS.into());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn roles_and_subjects_are_in_the_claims_that_the_clinic_names() {
-    let mut clinic = Clinic::open_with("", |fleet| {
-        fleet
-            .variable("AUTH_ROLE_CLAIM", "clinic:roles")
-            .variable("AUTH_SUBJECT_CLAIM", "employee")
-    })
+    run_test(
+        Clinic::open_with("", |fleet| {
+            fleet
+                .variable("AUTH_ROLE_CLAIM", "clinic:roles")
+                .variable("AUTH_SUBJECT_CLAIM", "employee")
+        }),
+        async |clinic| {
+            let doctor = clinic.doctor("A", "UTC").await;
+            clinic.doctor_token(doctor).await;
+            let subject = format!("doctor-{doctor}");
+            let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+            let issuer = clinic.fleet.issuer();
+            for (claims, status) in [
+                (
+                    json!({ "clinic:roles": ["doctor"], "employee": subject, "sub": "s" }),
+                    200,
+                ),
+                (
+                    json!({ "clinic:roles": "doctor", "employee": subject }),
+                    200,
+                ),
+                // The default names say nothing here, neither of them.
+                (json!({ "cognito:groups": ["doctor"], "sub": subject }), 401),
+                (
+                    json!({ "cognito:groups": ["staff"], "employee": subject }),
+                    403,
+                ),
+                (
+                    json!({ "clinic:roles": ["doctor"], "employee": "s", "sub": subject }),
+                    403,
+                ),
+            ] {
+                let mut signed = issuer.claims("", "");
+                let signed = signed.as_object_mut().unwrap();
+                signed.retain(|name, _| !["cognito:groups", "sub"].contains(&name.as_str()));
+                signed.extend(claims.as_object().unwrap().clone());
+                let token = issuer.sign(&issuer.header(), &Value::Object(signed.clone()));
+                let reply = clinic.get_as(&token, &path).await;
+                assert_eq!(reply.status, status, "{claims}: {reply:?}");
+            }
+        },
+    )
     .await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    clinic.doctor_token(doctor).await;
-    let subject = format!("doctor-{doctor}");
-    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
-    let issuer = clinic.fleet.issuer();
-    for (claims, status) in [
-        (
-            json!({ "clinic:roles": ["doctor"], "employee": subject, "sub": "s" }),
-            200,
-        ),
-        (
-            json!({ "clinic:roles": "doctor", "employee": subject }),
-            200,
-        ),
-        // The default names say nothing here, neither of them.
-        (json!({ "cognito:groups": ["doctor"], "sub": subject }), 401),
-        (
-            json!({ "cognito:groups": ["staff"], "employee": subject }),
-            403,
-        ),
-        (
-            json!({ "clinic:roles": ["doctor"], "employee": "s", "sub": subject }),
-            403,
-        ),
-    ] {
-        let mut signed = issuer.claims("", "");
-        let signed = signed.as_object_mut().unwrap();
-        signed.retain(|name, _| !["cognito:groups", "sub"].contains(&name.as_str()));
-        signed.extend(claims.as_object().unwrap().clone());
-        let token = issuer.sign(&issuer.header(), &Value::Object(signed.clone()));
-        let reply = clinic.get_as(&token, &path).await;
-        assert_eq!(reply.status, status, "{claims}: {reply:?}");
-    }
-    clinic.close().await;
 }

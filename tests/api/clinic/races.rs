@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::support::{
-    clinic::problem,
+    clinic::{problem, run_test},
     desk::{Desk, book, cancel, etag, friday, id, patch_at},
     probe::Reply,
 };
@@ -32,23 +32,24 @@ async fn all_at_once(desk: &Desk, draft: &Value, clients: usize) -> BTreeMap<u16
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_hundred_who_want_one_slot_one_gets_it() {
-    let mut desk = Desk::open().await;
-    let draft = desk.draft("09:00", "09:30", json!({}));
-    let (mut booked, mut conflicts, mut waiting) = (0, 0, 200);
-    // Whom the gateway throttles comes again, until everybody was told.
-    while waiting > 0 {
-        let mut answers = all_at_once(&desk, &draft, waiting).await;
-        booked += answers.remove(&201).unwrap_or_default();
-        conflicts += answers.remove(&409).unwrap_or_default();
-        waiting = answers.remove(&429).unwrap_or_default();
-        assert!(answers.is_empty(), "{answers:?}");
-    }
-    assert_eq!((booked, conflicts), (1, 199));
-    let one = "select count(*) from appointments";
-    assert_eq!(desk.count(one).await, 1);
-    let trail = "select count(*) from appointment_changes";
-    assert_eq!(desk.count(trail).await, 1);
-    desk.clinic.close().await;
+    run_test(Desk::open(), async |desk| {
+        let draft = desk.draft("09:00", "09:30", json!({}));
+        let (mut booked, mut conflicts, mut waiting) = (0, 0, 200);
+        // Whom the gateway throttles comes again, until everybody was told.
+        while waiting > 0 {
+            let mut answers = all_at_once(desk, &draft, waiting).await;
+            booked += answers.remove(&201).unwrap_or_default();
+            conflicts += answers.remove(&409).unwrap_or_default();
+            waiting = answers.remove(&429).unwrap_or_default();
+            assert!(answers.is_empty(), "{answers:?}");
+        }
+        assert_eq!((booked, conflicts), (1, 199));
+        let one = "select count(*) from appointments";
+        assert_eq!(desk.count(one).await, 1);
+        let trail = "select count(*) from appointment_changes";
+        assert_eq!(desk.count(trail).await, 1);
+    })
+    .await;
 }
 
 /// How many changes are asked for, and how many at a time.
@@ -124,48 +125,48 @@ async fn a_thousand_changes_that_are_known_leave_no_overlap_and_a_whole_trail() 
 
 async fn a_thousand_changes(seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut desk = Desk::open().await;
-    let mut seen: Vec<Seen> = Vec::new();
-    let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
-    let mut at_work = JoinSet::new();
-    let mut asked = 0;
-    while asked < CHANGES || !at_work.is_empty() {
-        if asked < CHANGES && at_work.len() < AT_A_TIME {
-            at_work.spawn(random_change(&desk, &seen, &mut rng));
-            asked += 1;
-            continue;
+    run_test(Desk::open(), async |desk| {
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
+        let mut at_work = JoinSet::new();
+        let mut asked = 0;
+        while asked < CHANGES || !at_work.is_empty() {
+            if asked < CHANGES && at_work.len() < AT_A_TIME {
+                at_work.spawn(random_change(desk, &seen, &mut rng));
+                asked += 1;
+                continue;
+            }
+            let reply = at_work.join_next().await.unwrap().unwrap();
+            *answers.entry(reply.status.as_u16()).or_default() += 1;
+            if reply.status.is_success() {
+                let (id, etag) = (id(&reply), etag(&reply));
+                seen.retain(|known| known.id != id);
+                seen.push(Seen { id, etag });
+            }
         }
-        let reply = at_work.join_next().await.unwrap().unwrap();
-        *answers.entry(reply.status.as_u16()).or_default() += 1;
-        if reply.status.is_success() {
-            let (id, etag) = (id(&reply), etag(&reply));
-            seen.retain(|known| known.id != id);
-            seen.push(Seen { id, etag });
-        }
-    }
-    println!("{answers:?}");
-    let refused = |status: &u16| matches!(status, 409 | 412);
-    assert!(
-        answers
-            .keys()
-            .all(|status| matches!(status, 200 | 201) || refused(status)),
-        "{answers:?}"
-    );
-    assert!(answers[&201] > 20 && answers[&200] > 20, "{answers:?}");
-    assert!(
-        answers[&409] > 20,
-        "there was something to fight over: {answers:?}"
-    );
+        println!("{answers:?}");
+        let refused = |status: &u16| matches!(status, 409 | 412);
+        assert!(
+            answers
+                .keys()
+                .all(|status| matches!(status, 200 | 201) || refused(status)),
+            "{answers:?}"
+        );
+        assert!(answers[&201] > 20 && answers[&200] > 20, "{answers:?}");
+        assert!(
+            answers[&409] > 20,
+            "there was something to fight over: {answers:?}"
+        );
 
-    let overlaps = "select count(*) from appointments a
-        join appointments b on a.doctor_id = b.doctor_id and a.id < b.id
-            and a.starts_at < b.ends_at and b.starts_at < a.ends_at
-        where a.status not in ('cancelled', 'no_show') and b.status not in ('cancelled', 'no_show')";
-    assert_eq!(desk.count(overlaps).await, 0);
-    let booked = desk.count("select count(*) from appointments").await;
-    assert_eq!(usize::try_from(booked).unwrap(), answers[&201]);
-    assert_trails_replay(&mut desk).await;
-    desk.clinic.close().await;
+        let overlaps = "select count(*) from appointments a
+            join appointments b on a.doctor_id = b.doctor_id and a.id < b.id
+                and a.starts_at < b.ends_at and b.starts_at < a.ends_at
+            where a.status not in ('cancelled', 'no_show') and b.status not in ('cancelled', 'no_show')";
+        assert_eq!(desk.count(overlaps).await, 0);
+        let booked = desk.count("select count(*) from appointments").await;
+        assert_eq!(usize::try_from(booked).unwrap(), answers[&201]);
+        assert_trails_replay(desk).await;
+    }).await;
 }
 
 /// Plays every trail onto its booking; what comes out must be the appointment.

@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use crate::support::{
-    clinic::{Clinic, problem},
-    probe::{PATIENCE, Reply, as_staff, send, staff},
+    clinic::{Clinic, problem, run_test},
+    probe::{PATIENCE, Reply, as_staff, eventually, send, staff},
 };
 
 /// Requests at the same time.
@@ -63,16 +63,19 @@ async fn a_server_that_hangs_up_while_it_is_asked_for_tls_is_asked_again() {
             tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
         }
     });
-    let clinic = Clinic::open_on(database, "", |fleet| {
-        fleet.function_variable("doctors", "DATABASE_URL", url)
-    })
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            fleet.function_variable("doctors", "DATABASE_URL", url)
+        }),
+        async |clinic| {
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
+            let admitted = clinic.logged("doctors", "admitted after waiting");
+            assert_eq!(admitted.len(), 1, "{admitted:?}");
+            assert_eq!(admitted[0]["attempts"], 4);
+            standing_in.abort();
+        },
+    )
     .await;
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    let admitted = clinic.logged("doctors", "admitted after waiting");
-    assert_eq!(admitted.len(), 1, "{admitted:?}");
-    assert_eq!(admitted[0]["attempts"], 4);
-    standing_in.abort();
-    clinic.close().await;
 }
 
 #[tokio::test]
@@ -81,12 +84,11 @@ async fn a_limit_above_the_servers_slots_retains_no_more_than_their_share() {
     let database = Database::builder()
         .max_connections(20)
         .setting("superuser_reserved_connections", 3);
-    let mut clinic = Clinic::open_on(database.start().await.unwrap(), "", |fleet| {
+    run_test(Clinic::open_on(database.start().await.unwrap(), "", |fleet| {
         fleet
             .variable("DATABASE_LEASE_LONG_MIN", "300")
             .reserved_concurrency("doctors", 16)
-    })
-    .await;
+    }), async |clinic| {
     for (limit, most) in [
         ("alter role application connection limit 500", 13),
         ("alter role application connection limit 10", 8),
@@ -101,81 +103,90 @@ async fn a_limit_above_the_servers_slots_retains_no_more_than_their_share() {
         // Once there, more do not join them.
         while rounds_at_the_mark < 5 {
             assert!(start.elapsed() < PATIENCE, "{limit}: not retained");
-            for reply in together(&clinic, 16).await {
+            for reply in together(clinic, 16).await {
                 assert_eq!(reply.status, 200, "{reply:?}");
             }
-            let retained = retained(&mut clinic).await;
+            let retained = retained(clinic).await;
             assert!(retained <= most, "{limit}: {retained}");
             rounds_at_the_mark += u32::from(retained == most);
         }
     }
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test]
 async fn whoever_counts_the_slots_of_a_role_counts_the_same() {
     let database = Database::builder().max_connections(50);
-    let mut clinic = Clinic::open_on(database.start().await.unwrap(), "", |fleet| fleet).await;
-    let owner = DatabaseUrl::parse(&clinic.database.url()).unwrap();
-    for (role, database, slots) in [(20, -1, 20), (20, 10, 10), (-1, 12, 12), (500, -1, 47)] {
-        for statement in [
-            format!("alter role application connection limit {role}"),
-            format!("alter database clinic connection limit {database}"),
-        ] {
-            sqlx::query(AssertSqlSafe(statement))
-                .execute(&mut clinic.admin)
-                .await
-                .unwrap();
-        }
-        let health = clinic.get("/api/health?deep=1").await;
-        assert_eq!(health.json()["database"]["sessionLimit"], slots);
-        let sample = activity::look_once(&owner, Some(APPLICATION)).await;
-        assert_eq!(sample.unwrap().ceiling(), slots);
-    }
-    clinic.close().await;
+    run_test(
+        Clinic::open_on(database.start().await.unwrap(), "", |fleet| fleet),
+        async |clinic| {
+            let owner = DatabaseUrl::parse(&clinic.database.url()).unwrap();
+            for (role, database, slots) in [(20, -1, 20), (20, 10, 10), (-1, 12, 12), (500, -1, 47)]
+            {
+                for statement in [
+                    format!("alter role application connection limit {role}"),
+                    format!("alter database clinic connection limit {database}"),
+                ] {
+                    sqlx::query(AssertSqlSafe(statement))
+                        .execute(&mut clinic.admin)
+                        .await
+                        .unwrap();
+                }
+                let health = clinic.get("/api/health?deep=1").await;
+                assert_eq!(health.json()["database"]["sessionLimit"], slots);
+                let sample = activity::look_once(&owner, Some(APPLICATION)).await;
+                assert_eq!(sample.unwrap().ceiling(), slots);
+            }
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_session_that_is_there_goes_before_a_new_one() {
     // One session is retained, the others are closed with their answers and leave empty slots.
-    let mut clinic = Clinic::open_with("?connection_limit=4", |fleet| {
-        fleet
-            .max_concurrency("doctors", 16)
-            .function_variable("doctors", "DATABASE_CONNECTION_LIMIT", "4")
-            .variable("DATABASE_RETAINED_PERCENT", "20")
-            .variable("DATABASE_LEASE_LONG_MIN", "300")
-            .variable("DATABASE_REUSE_WITHIN_MS", "0")
-            .variable("DATABASE_LOCK_TIMEOUT", "60")
-            .variable("DATABASE_STATEMENT_TIMEOUT", "60")
-    })
+    run_test(
+        Clinic::open_with("?connection_limit=4", |fleet| {
+            fleet
+                .max_concurrency("doctors", 16)
+                .function_variable("doctors", "DATABASE_CONNECTION_LIMIT", "4")
+                .variable("DATABASE_RETAINED_PERCENT", "20")
+                .variable("DATABASE_LEASE_LONG_MIN", "300")
+                .variable("DATABASE_REUSE_WITHIN_MS", "0")
+                .variable("DATABASE_LOCK_TIMEOUT", "60")
+                .variable("DATABASE_STATEMENT_TIMEOUT", "60")
+        }),
+        async |clinic| {
+            clinic
+                .sql("alter role application connection limit 5")
+                .await;
+            let request = as_staff(&clinic.fleet, "/api/doctors");
+            for _ in 0..4 {
+                clinic.sql("begin").await;
+                clinic
+                    .sql("lock table doctors in access exclusive mode")
+                    .await;
+                let requests: JoinSet<Reply> = (0..4).map(|_| send(request.clone())).collect();
+                eventually(
+                    "four sessions",
+                    async || clinic.sessions().await,
+                    |sessions| *sessions == 4,
+                )
+                .await;
+                clinic.sql("rollback").await;
+                for reply in requests.join_all().await {
+                    assert_eq!(reply.status, 200, "{reply:?}");
+                }
+                let opened = clinic.database.connections().unwrap().sessions.len();
+                for _ in 0..5 {
+                    assert_eq!(clinic.get("/api/doctors").await.status, 200);
+                }
+                let log = clinic.database.connections().unwrap();
+                assert_eq!(log.sessions.len(), opened, "{log:?}");
+            }
+        },
+    )
     .await;
-    clinic
-        .sql("alter role application connection limit 5")
-        .await;
-    let request = as_staff(&clinic.fleet, "/api/doctors");
-    for _ in 0..4 {
-        clinic.sql("begin").await;
-        clinic
-            .sql("lock table doctors in access exclusive mode")
-            .await;
-        let requests: JoinSet<Reply> = (0..4).map(|_| send(request.clone())).collect();
-        let start = Instant::now();
-        while clinic.sessions().await < 4 {
-            assert!(start.elapsed() < PATIENCE, "no four sessions");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        clinic.sql("rollback").await;
-        for reply in requests.join_all().await {
-            assert_eq!(reply.status, 200, "{reply:?}");
-        }
-        let opened = clinic.database.connections().unwrap().sessions.len();
-        for _ in 0..5 {
-            assert_eq!(clinic.get("/api/doctors").await.status, 200);
-        }
-        let log = clinic.database.connections().unwrap();
-        assert_eq!(log.sessions.len(), opened, "{log:?}");
-    }
-    clinic.close().await;
 }
 
 /// Takes the pooler's only session of the server for so many seconds, as another client of it.
@@ -217,32 +228,36 @@ async fn whoever_waits_for_a_poolers_session_waits_as_for_any_other() {
     let pooler = PgBouncer::builder(&database, &application).pool_size(1);
     let pooler = pooler.start().await.unwrap();
     let url = format!("{}?pgbouncer=true", pooler.url());
-    let clinic = Clinic::open_on(database, "", |fleet| {
-        fleet
-            .function_variable("doctors", "DATABASE_URL", format!("{url}&pool_timeout=20"))
-            .function_variable("patients", "DATABASE_URL", format!("{url}&pool_timeout=1"))
-            // Less than the wait.
-            .variable("DATABASE_STATEMENT_TIMEOUT", "1")
-    })
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            fleet
+                .function_variable("doctors", "DATABASE_URL", format!("{url}&pool_timeout=20"))
+                .function_variable("patients", "DATABASE_URL", format!("{url}&pool_timeout=1"))
+                // Less than the wait.
+                .variable("DATABASE_STATEMENT_TIMEOUT", "1")
+        }),
+        async |clinic| {
+            let occupied = occupy(&pooler, 5).await;
+            let patients = clinic.get("/api/patients?q=an").await;
+            problem(&patients, 503, "database-busy");
+            let token = staff(&clinic.fleet);
+            let register = clinic
+                .send(
+                    Method::POST,
+                    "/api/patients",
+                    Some(&token),
+                    &[],
+                    Some(&json!({ "fullName": "P" })),
+                )
+                .await;
+            problem(&register, 503, "database-busy");
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
+            let lost: Vec<Value> =
+                clinic.logged("doctors", "a read is run again on a fresh session");
+            assert!(lost.is_empty(), "{lost:?}");
+            occupied.await.unwrap();
+            assert_eq!(clinic.get("/api/patients?q=an").await.status, 200);
+        },
+    )
     .await;
-    let occupied = occupy(&pooler, 5).await;
-    let patients = clinic.get("/api/patients?q=an").await;
-    problem(&patients, 503, "database-busy");
-    let token = staff(&clinic.fleet);
-    let register = clinic
-        .send(
-            Method::POST,
-            "/api/patients",
-            Some(&token),
-            &[],
-            Some(&json!({ "fullName": "P" })),
-        )
-        .await;
-    problem(&register, 503, "database-busy");
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    let lost: Vec<Value> = clinic.logged("doctors", "a read is run again on a fresh session");
-    assert!(lost.is_empty(), "{lost:?}");
-    occupied.await.unwrap();
-    assert_eq!(clinic.get("/api/patients?q=an").await.status, 200);
-    clinic.close().await;
 }

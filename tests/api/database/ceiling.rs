@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::support::{
     clinic::{CEILING, Clinic},
-    probe::{PATIENCE, Reply, as_staff, eventually, send},
+    probe::{Reply, as_staff, eventually, send},
 };
 
 const UPCOMING: &str = "appointments-upcoming";
@@ -69,8 +69,8 @@ async fn clinic_on(database: Database, adapt: impl FnOnce(Builder) -> Builder) -
         adapt(fleet)
     })
     .await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    let patient = clinic.patient("P").await;
+    let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+    let patient = clinic.patient("Mrs. Lindqvist").await;
     let soon = "now() + interval '1 hour'";
     clinic.visits(doctor, patient, soon, 200, "scheduled").await;
     let path = format!("/api/doctors/{doctor}/appointments/upcoming");
@@ -103,10 +103,11 @@ fn at_once(fleet: &Fleet, path: &str, count: usize) -> JoinHandle<Vec<Answer>> {
 async fn together(fleet: &Fleet, path: &str, count: usize) -> Vec<Answer> {
     fleet.hold(UPCOMING);
     let answers = at_once(fleet, path, count);
-    eventually("all requests to have come", || {
-        let in_flight = fleet.counters(UPCOMING).in_flight;
-        (usize::try_from(in_flight).unwrap() == count).then_some(())
-    })
+    eventually(
+        "all requests to have come",
+        async || usize::try_from(fleet.counters(UPCOMING).in_flight).unwrap(),
+        |in_flight| *in_flight == count,
+    )
     .await;
     fleet.release(UPCOMING);
     answers.await.unwrap()
@@ -142,11 +143,15 @@ fn waiting_for_locks(fleet: Builder) -> Builder {
 }
 
 async fn everybody_is_frozen(fleet: &Fleet) {
-    eventually("all environments to be frozen", || {
-        let environments = fleet.environments(UPCOMING);
-        let frozen = |found: &EnvironmentStatus| found.state == EnvironmentState::Frozen;
-        environments.iter().all(frozen).then_some(())
-    })
+    eventually(
+        "all environments to be frozen",
+        async || fleet.environments(UPCOMING),
+        |environments| {
+            environments
+                .iter()
+                .all(|found| found.state == EnvironmentState::Frozen)
+        },
+    )
     .await;
 }
 
@@ -162,21 +167,17 @@ async fn bring_up(clinic: &mut Clinic, path: &str, count: usize) -> Vec<Environm
 /// Uses so many environments, all of them each time, until so many sessions are retained: one that
 /// was opened while another was being counted is not yet.
 async fn retain(clinic: &mut Clinic, path: &str, environments: usize, sessions: usize) {
-    let start = Instant::now();
-    loop {
+    let retained = async || {
         assert_all_served(
             &together(&clinic.fleet, path, environments).await,
             environments,
         );
-        let retained = sessions_of(clinic, "retained").await;
-        if retained == sessions {
-            break;
-        }
-        assert!(
-            start.elapsed() < 2 * PATIENCE,
-            "only {retained} are retained"
-        );
-    }
+        sessions_of(clinic, "retained").await
+    };
+    eventually("the retained sessions", retained, |retained| {
+        *retained == sessions
+    })
+    .await;
     everybody_is_frozen(&clinic.fleet).await;
     assert_eq!(clinic.fleet.environments(UPCOMING).len(), environments);
 }
@@ -197,18 +198,12 @@ async fn sessions_of(clinic: &mut Clinic, lease: &str) -> usize {
 
 /// Waits until the application has so many sessions.
 async fn sessions_are(clinic: &mut Clinic, wanted: usize) {
-    let start = Instant::now();
-    loop {
-        let sessions = usize::try_from(clinic.sessions().await).unwrap();
-        if sessions == wanted {
-            return;
-        }
-        assert!(
-            start.elapsed() < PATIENCE,
-            "{sessions} sessions instead of {wanted}"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(
+        "the sessions",
+        async || usize::try_from(clinic.sessions().await).unwrap(),
+        |sessions| *sessions == wanted,
+    )
+    .await;
 }
 
 /// Waits until the application has more sessions than so many, for ever if need be.
@@ -292,14 +287,13 @@ async fn assert_ceiling(clinic: &mut Clinic) {
 /// are left are ended, so that the server's last word on each of them is in its log. Again and again,
 /// because a read whose session was ended runs once more on another.
 async fn peak(clinic: &mut Clinic) -> usize {
-    let start = Instant::now();
-    while clinic.sessions().await > 0 {
-        assert!(start.elapsed() < PATIENCE, "there are ever new sessions");
+    let left = async || {
         clinic
             .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'application'")
             .await;
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        clinic.sessions().await
+    };
+    eventually("the last session to end", left, |left| *left == 0).await;
     let log = clinic.database.connections().unwrap();
     log.certain_peak(APPLICATION)
 }

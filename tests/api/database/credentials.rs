@@ -15,8 +15,8 @@ use sqlx::AssertSqlSafe;
 use tokio::task::JoinSet;
 
 use crate::support::{
-    clinic::{Clinic, problem},
-    probe::{PATIENCE, Reply, as_staff, eventually, get, send},
+    clinic::{Clinic, problem, run_test},
+    probe::{Reply, as_staff, eventually, get, send},
 };
 
 const NAME: &str = "clinic/application";
@@ -91,47 +91,53 @@ async fn a_secret_or_a_parameter_holds_a_url_or_what_rds_keeps_and_is_fetched_on
             _ => moto.put_secret(NAME, &text).await.unwrap(),
         }
         let proxy = Proxy::start(moto.port()).await.unwrap();
-        let mut clinic = Clinic::open_on(database, "", |fleet| {
-            kept_elsewhere(fleet, proxy.port(), variable)
-                .function_variable("doctors", "DATABASE_URL", base.unwrap_or_default())
-                .function_variable("doctors", "RUST_LOG", "trace")
-                .function_variable("doctors", "AWS_SESSION_TOKEN", "the-roles-own")
-        })
+        run_test(
+            Clinic::open_on(database, "", |fleet| {
+                kept_elsewhere(fleet, proxy.port(), variable)
+                    .function_variable("doctors", "DATABASE_URL", base.unwrap_or_default())
+                    .function_variable("doctors", "RUST_LOG", "trace")
+                    .function_variable("doctors", "AWS_SESSION_TOKEN", "the-roles-own")
+            }),
+            async |clinic| {
+                if !as_url {
+                    let change = format!(
+                        "alter role application password '{}'",
+                        odd.replace('\'', "''")
+                    );
+                    let change = sqlx::query(AssertSqlSafe(change));
+                    change.execute(&mut clinic.admin).await.unwrap();
+                }
+                for _ in 0..3 {
+                    let reply = clinic.get("/api/doctors").await;
+                    assert_eq!(reply.status, 200, "{variable}: {reply:?}");
+                }
+                assert_eq!(proxy.connections(), 1, "{variable}: fetched once");
+                let created = clinic.logged("doctors", "database pool created");
+                assert_eq!(created[0]["pool_timeout_seconds"], 7, "{variable}");
+                never_logged(clinic, odd);
+                never_logged(clinic, "the-roles-own");
+                never_logged(clinic, &password(&clinic.database));
+            },
+        )
         .await;
-        if !as_url {
-            let change = format!(
-                "alter role application password '{}'",
-                odd.replace('\'', "''")
-            );
-            let change = sqlx::query(AssertSqlSafe(change));
-            change.execute(&mut clinic.admin).await.unwrap();
-        }
-        for _ in 0..3 {
-            let reply = clinic.get("/api/doctors").await;
-            assert_eq!(reply.status, 200, "{variable}: {reply:?}");
-        }
-        assert_eq!(proxy.connections(), 1, "{variable}: fetched once");
-        let created = clinic.logged("doctors", "database pool created");
-        assert_eq!(created[0]["pool_timeout_seconds"], 7, "{variable}");
-        never_logged(&clinic, odd);
-        never_logged(&clinic, "the-roles-own");
-        never_logged(&clinic, &password(&clinic.database));
-        clinic.close().await;
     }
 }
 
 #[tokio::test]
 async fn a_plain_url_asks_nobody() {
     let anybody = Proxy::start(1).await.unwrap();
-    let clinic = Clinic::open_with("", |fleet| {
-        Moto::variables(anybody.port())
-            .into_iter()
-            .fold(fleet, |fleet, (name, value)| fleet.variable(name, value))
-    })
+    run_test(
+        Clinic::open_with("", |fleet| {
+            Moto::variables(anybody.port())
+                .into_iter()
+                .fold(fleet, |fleet, (name, value)| fleet.variable(name, value))
+        }),
+        async |clinic| {
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
+            assert_eq!(anybody.connections(), 0);
+        },
+    )
     .await;
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    assert_eq!(anybody.connections(), 0);
-    clinic.close().await;
 }
 
 #[tokio::test]
@@ -238,18 +244,21 @@ async fn what_contradicts_itself_or_cannot_be_used_is_said_by_name() {
         ),
     ] {
         let database = Database::builder().start().await.unwrap();
-        let clinic = Clinic::open_on(database, "", |fleet| {
-            let fleet = kept_elsewhere(fleet, moto.port(), "UNUSED");
-            variables.iter().fold(fleet, |fleet, (name, value)| {
-                fleet.function_variable("doctors", name, *value)
-            })
-        })
+        run_test(
+            Clinic::open_on(database, "", |fleet| {
+                let fleet = kept_elsewhere(fleet, moto.port(), "UNUSED");
+                variables.iter().fold(fleet, |fleet, (name, value)| {
+                    fleet.function_variable("doctors", name, *value)
+                })
+            }),
+            async |clinic| {
+                problem(&clinic.get("/api/doctors").await, 500, "misconfigured");
+                let cause = cause(clinic);
+                assert!(cause.contains(said), "{variables:?}: {cause}");
+                never_logged(clinic, secret);
+            },
+        )
         .await;
-        problem(&clinic.get("/api/doctors").await, 500, "misconfigured");
-        let cause = cause(&clinic);
-        assert!(cause.contains(said), "{variables:?}: {cause}");
-        never_logged(&clinic, secret);
-        clinic.close().await;
     }
 }
 
@@ -261,52 +270,57 @@ async fn an_unreachable_service_is_a_503_in_time_and_the_next_request_asks_again
         .await
         .unwrap();
     let proxy = Proxy::start(moto.port()).await.unwrap();
-    let clinic = Clinic::open_on(database, "", |fleet| {
-        kept_elsewhere(fleet, proxy.port(), "DATABASE_SECRET_ARN").function_variable(
-            "doctors",
-            "DATABASE_CREDENTIALS_TIMEOUT",
-            "2",
-        )
-    })
-    .await;
-    proxy.stall();
-    let start = Instant::now();
-    problem(
-        &clinic.get("/api/doctors").await,
-        503,
-        "credentials-unavailable",
-    );
-    // Far from the function's own 29 s, whatever the machine is doing.
-    assert!(start.elapsed() < Duration::from_secs(20));
-    // A route that needs no database is not concerned.
-    assert_eq!(clinic.get("/api/health").await.status, 200);
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            kept_elsewhere(fleet, proxy.port(), "DATABASE_SECRET_ARN").function_variable(
+                "doctors",
+                "DATABASE_CREDENTIALS_TIMEOUT",
+                "2",
+            )
+        }),
+        async |clinic| {
+            proxy.stall();
+            let start = Instant::now();
+            problem(
+                &clinic.get("/api/doctors").await,
+                503,
+                "credentials-unavailable",
+            );
+            // Far from the function's own 29 s, whatever the machine is doing.
+            assert!(start.elapsed() < Duration::from_secs(20));
+            // A route that needs no database is not concerned.
+            assert_eq!(clinic.get("/api/health").await.status, 200);
 
-    proxy.heal();
-    let start = Instant::now();
-    loop {
-        let reply = clinic.get("/api/doctors").await;
-        if reply.status == 200 {
-            break;
-        }
-        problem(&reply, 503, "credentials-unavailable");
-        assert!(start.elapsed() < PATIENCE);
-    }
-    // The same environment: nothing was restarted.
-    assert_eq!(clinic.fleet.environments("doctors").len(), 1);
-    clinic.close().await;
+            proxy.heal();
+            let reply = async || {
+                let reply = clinic.get("/api/doctors").await;
+                if reply.status != 200 {
+                    problem(&reply, 503, "credentials-unavailable");
+                }
+                reply.status
+            };
+            eventually("the credentials", reply, |status| *status == 200).await;
+            // The same environment: nothing was restarted.
+            assert_eq!(clinic.fleet.environments("doctors").len(), 1);
+        },
+    )
+    .await;
 
     // Nobody listens at all.
     let database = Database::builder().start().await.unwrap();
-    let clinic = Clinic::open_on(database, "", |fleet| {
-        kept_elsewhere(fleet, 1, "DATABASE_PARAMETER")
-    })
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            kept_elsewhere(fleet, 1, "DATABASE_PARAMETER")
+        }),
+        async |clinic| {
+            problem(
+                &clinic.get("/api/doctors").await,
+                503,
+                "credentials-unavailable",
+            );
+        },
+    )
     .await;
-    problem(
-        &clinic.get("/api/doctors").await,
-        503,
-        "credentials-unavailable",
-    );
-    clinic.close().await;
 }
 
 #[tokio::test]
@@ -318,23 +332,31 @@ async fn many_that_wait_for_credentials_wait_for_one_fetch() {
         .unwrap();
     let proxy = Proxy::start(moto.port()).await.unwrap();
     proxy.stall();
-    let clinic = Clinic::open_on(database, "", |fleet| {
-        kept_elsewhere(fleet, proxy.port(), "DATABASE_SECRET_ARN")
-            .function_variable("doctors", "DATABASE_CREDENTIALS_TIMEOUT", "20")
-            .max_concurrency("doctors", 16)
-            .reserved_concurrency("doctors", 16)
-    })
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            kept_elsewhere(fleet, proxy.port(), "DATABASE_SECRET_ARN")
+                .function_variable("doctors", "DATABASE_CREDENTIALS_TIMEOUT", "20")
+                .max_concurrency("doctors", 16)
+                .reserved_concurrency("doctors", 16)
+        }),
+        async |clinic| {
+            let requests: JoinSet<Reply> = (0..16)
+                .map(|_| get(&clinic.fleet, "/api/doctors"))
+                .collect();
+            eventually(
+                "the fetch",
+                async || proxy.connections(),
+                |count| *count > 0,
+            )
+            .await;
+            proxy.heal();
+            for reply in requests.join_all().await {
+                assert_eq!(reply.status, 200, "{reply:?}");
+            }
+            assert_eq!(clinic.logged("doctors", "credentials fetched").len(), 1);
+        },
+    )
     .await;
-    let requests: JoinSet<Reply> = (0..16)
-        .map(|_| get(&clinic.fleet, "/api/doctors"))
-        .collect();
-    eventually("the fetch", || (proxy.connections() > 0).then_some(())).await;
-    proxy.heal();
-    for reply in requests.join_all().await {
-        assert_eq!(reply.status, 200, "{reply:?}");
-    }
-    assert_eq!(clinic.logged("doctors", "credentials fetched").len(), 1);
-    clinic.close().await;
 }
 
 #[tokio::test]
@@ -346,64 +368,69 @@ async fn passwords_are_rotated_under_load_and_nobody_notices() {
     moto.put_secret(NAME, &rds(&database, &first).to_string())
         .await
         .unwrap();
-    let mut clinic = Clinic::open_on(database, "", |fleet| {
-        kept_elsewhere(fleet, moto.port(), "DATABASE_SECRET_ARN")
-            // Each request logs in.
-            .function_variable(
-                "doctors",
-                "DATABASE_URL",
-                "postgresql:///?single_use_connections=true&pool_timeout=20",
-            )
-            .reserved_concurrency("doctors", ENVIRONMENTS as u32)
-    })
-    .await;
-    let done = Arc::new(AtomicBool::new(false));
-    let answered = Arc::new(AtomicUsize::new(0));
-    let mut clients = JoinSet::new();
-    for _ in 0..ENVIRONMENTS {
-        let (done, answered) = (Arc::clone(&done), Arc::clone(&answered));
-        let request = as_staff(&clinic.fleet, "/api/doctors");
-        clients.spawn(async move {
-            while !done.load(Ordering::Relaxed) {
-                let reply = send(request.clone()).await;
-                assert_eq!(reply.status, 200, "{reply:?}");
-                answered.fetch_add(1, Ordering::Relaxed);
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            kept_elsewhere(fleet, moto.port(), "DATABASE_SECRET_ARN")
+                // Each request logs in.
+                .function_variable(
+                    "doctors",
+                    "DATABASE_URL",
+                    "postgresql:///?single_use_connections=true&pool_timeout=20",
+                )
+                .reserved_concurrency("doctors", ENVIRONMENTS as u32)
+        }),
+        async |clinic| {
+            let done = Arc::new(AtomicBool::new(false));
+            let answered = Arc::new(AtomicUsize::new(0));
+            let mut clients = JoinSet::new();
+            for _ in 0..ENVIRONMENTS {
+                let (done, answered) = (Arc::clone(&done), Arc::clone(&answered));
+                let request = as_staff(&clinic.fleet, "/api/doctors");
+                clients.spawn(async move {
+                    while !done.load(Ordering::Relaxed) {
+                        let reply = send(request.clone()).await;
+                        assert_eq!(reply.status, 200, "{reply:?}");
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
             }
-        });
-    }
-    let more = async |count: usize| {
-        let before = answered.load(Ordering::Relaxed);
-        eventually("more answers", || {
-            (answered.load(Ordering::Relaxed) >= before + count).then_some(())
-        })
-        .await;
-    };
-    more(5 * ENVIRONMENTS).await;
-    let rotations = ["rotated-first", "rotated-second", "rotated-third"];
-    for password in rotations {
-        // As Secrets Manager's rotation does it: the server first, and the secret a moment later.
-        let change = format!("alter role application password '{password}'");
-        let change = sqlx::query(AssertSqlSafe(change));
-        change.execute(&mut clinic.admin).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        moto.put_secret(NAME, &rds(&clinic.database, password).to_string())
-            .await
-            .unwrap();
-        more(5 * ENVIRONMENTS).await;
-    }
-    done.store(true, Ordering::Relaxed);
-    clients.join_all().await;
+            let more = async |count: usize| {
+                let before = answered.load(Ordering::Relaxed);
+                eventually(
+                    "more answers",
+                    async || answered.load(Ordering::Relaxed),
+                    |answered| *answered >= before + count,
+                )
+                .await;
+            };
+            more(5 * ENVIRONMENTS).await;
+            let rotations = ["rotated-first", "rotated-second", "rotated-third"];
+            for password in rotations {
+                // As Secrets Manager's rotation does it: the server first, and the secret a moment later.
+                let change = format!("alter role application password '{password}'");
+                let change = sqlx::query(AssertSqlSafe(change));
+                change.execute(&mut clinic.admin).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                moto.put_secret(NAME, &rds(&clinic.database, password).to_string())
+                    .await
+                    .unwrap();
+                more(5 * ENVIRONMENTS).await;
+            }
+            done.store(true, Ordering::Relaxed);
+            clients.join_all().await;
 
-    let environments = clinic.fleet.environments("doctors").len();
-    assert!(environments <= ENVIRONMENTS);
-    let pools = clinic.logged("doctors", "database pool created").len();
-    assert_eq!(pools, environments, "the pools stayed");
-    let replaced = clinic.logged("doctors", "the refused credentials were replaced");
-    assert!(!replaced.is_empty());
-    for password in rotations.into_iter().chain([first.as_str()]) {
-        never_logged(&clinic, password);
-    }
-    clinic.close().await;
+            let environments = clinic.fleet.environments("doctors").len();
+            assert!(environments <= ENVIRONMENTS);
+            let pools = clinic.logged("doctors", "database pool created").len();
+            assert_eq!(pools, environments, "the pools stayed");
+            let replaced = clinic.logged("doctors", "the refused credentials were replaced");
+            assert!(!replaced.is_empty());
+            for password in rotations.into_iter().chain([first.as_str()]) {
+                never_logged(clinic, password);
+            }
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -414,36 +441,41 @@ async fn a_secret_that_the_database_refuses_is_a_503_until_it_is_mended() {
         .await
         .unwrap();
     let proxy = Proxy::start(moto.port()).await.unwrap();
-    let clinic = Clinic::open_on(database, "", |fleet| {
-        kept_elsewhere(fleet, proxy.port(), "DATABASE_SECRET_ARN").function_variable(
-            "doctors",
-            "DATABASE_URL",
-            "postgresql:///?pool_timeout=3",
-        )
-    })
-    .await;
-    let start = Instant::now();
-    let reply = clinic.get("/api/doctors").await;
-    // Not more often than once a second, and the first time.
-    let most = start.elapsed().as_secs() + 2;
-    problem(&reply, 503, "credentials-unavailable");
-    let fetched = clinic.logged("doctors", "credentials fetched").len();
-    assert!(
-        (2..=most as usize).contains(&fetched),
-        "{fetched} of {most}"
-    );
-    let said = clinic.logged(
-        "doctors",
-        "there are no credentials that the database accepts",
-    );
-    let cause = said[0]["cause"].as_str().unwrap();
-    assert!(cause.starts_with("the database refused the credentials in DATABASE_SECRET_ARN"));
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            kept_elsewhere(fleet, proxy.port(), "DATABASE_SECRET_ARN").function_variable(
+                "doctors",
+                "DATABASE_URL",
+                "postgresql:///?pool_timeout=3",
+            )
+        }),
+        async |clinic| {
+            let start = Instant::now();
+            let reply = clinic.get("/api/doctors").await;
+            // Not more often than once a second, and the first time.
+            let most = start.elapsed().as_secs() + 2;
+            problem(&reply, 503, "credentials-unavailable");
+            let fetched = clinic.logged("doctors", "credentials fetched").len();
+            assert!(
+                (2..=most as usize).contains(&fetched),
+                "{fetched} of {most}"
+            );
+            let said = clinic.logged(
+                "doctors",
+                "there are no credentials that the database accepts",
+            );
+            let cause = said[0]["cause"].as_str().unwrap();
+            assert!(
+                cause.starts_with("the database refused the credentials in DATABASE_SECRET_ARN")
+            );
 
-    let right = rds(&clinic.database, &password(&clinic.database));
-    moto.put_secret(NAME, &right.to_string()).await.unwrap();
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    assert_eq!(clinic.fleet.environments("doctors").len(), 1);
-    clinic.close().await;
+            let right = rds(&clinic.database, &password(&clinic.database));
+            moto.put_secret(NAME, &right.to_string()).await.unwrap();
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
+            assert_eq!(clinic.fleet.environments("doctors").len(), 1);
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -456,82 +488,88 @@ async fn behind_a_pooler_a_refused_secret_is_fetched_again_too() {
     let right = format!("{}?{parameters}", pooler.url());
     let wrong = right.replace("application:", "application:not");
     moto.put_secret(NAME, &wrong).await.unwrap();
-    let clinic = Clinic::open_on(database, "", |fleet| {
-        kept_elsewhere(fleet, moto.port(), "DATABASE_SECRET_ARN")
-    })
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            kept_elsewhere(fleet, moto.port(), "DATABASE_SECRET_ARN")
+        }),
+        async |clinic| {
+            let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
+            eventually(
+                "the first fetch",
+                async || clinic.logged("doctors", "credentials fetched").len(),
+                |fetched| *fetched > 0,
+            )
+            .await;
+            moto.put_secret(NAME, &right).await.unwrap();
+            assert_eq!(request.await.unwrap().status, 200);
+            drop(pooler);
+        },
+    )
     .await;
-    let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
-    eventually("the first fetch", || {
-        (!clinic.logged("doctors", "credentials fetched").is_empty()).then_some(())
-    })
-    .await;
-    moto.put_secret(NAME, &right).await.unwrap();
-    assert_eq!(request.await.unwrap().status, 200);
-    drop(pooler);
-    clinic.close().await;
 }
 
 #[tokio::test]
 async fn the_migrations_fetch_their_roles_credentials_and_name_the_source_that_was_refused() {
     let moto = Moto::start().await.unwrap();
-    let clinic = Clinic::open().await;
-    let database = &clinic.database;
-    let monitor = database
-        .application_url()
-        .replace("application:", "monitor:");
-    moto.put_secret("owner", &database.url()).await.unwrap();
-    moto.put_parameter("monitor", &monitor).await.unwrap();
-    moto.put_secret(NAME, &rds(database, "changed").to_string())
-        .await
-        .unwrap();
-    let wrong = database.url().replace("clinic:", "clinic:not");
-    moto.put_secret("wrong", &wrong).await.unwrap();
+    run_test(Clinic::open(), async |clinic| {
+        let database = &clinic.database;
+        let monitor = database
+            .application_url()
+            .replace("application:", "monitor:");
+        moto.put_secret("owner", &database.url()).await.unwrap();
+        moto.put_parameter("monitor", &monitor).await.unwrap();
+        moto.put_secret(NAME, &rds(database, "changed").to_string())
+            .await
+            .unwrap();
+        let wrong = database.url().replace("clinic:", "clinic:not");
+        moto.put_secret("wrong", &wrong).await.unwrap();
 
-    let migrate = async |owner: (&str, &str)| {
-        let fleet = clinic
-            .another_fleet(|fleet| {
-                let variables = Moto::variables(moto.port());
-                let none = [("DATABASE_URL", ""), ("DATABASE_OWNER_URL", "")];
-                let ours = [
-                    ("DATABASE_SECRET_ARN", NAME),
-                    ("DATABASE_MONITOR_PARAMETER", "monitor"),
-                    owner,
-                ];
-                let ours = none.into_iter().chain(ours);
-                let ours = ours.map(|(name, value)| (name, value.to_owned()));
-                ours.chain(variables).fold(fleet, |fleet, (name, value)| {
-                    fleet.function_variable("migrate", name, value)
+        let migrate = async |owner: (&str, &str)| {
+            let fleet = clinic
+                .another_fleet(|fleet| {
+                    let variables = Moto::variables(moto.port());
+                    let none = [("DATABASE_URL", ""), ("DATABASE_OWNER_URL", "")];
+                    let ours = [
+                        ("DATABASE_SECRET_ARN", NAME),
+                        ("DATABASE_MONITOR_PARAMETER", "monitor"),
+                        owner,
+                    ];
+                    let ours = none.into_iter().chain(ours);
+                    let ours = ours.map(|(name, value)| (name, value.to_owned()));
+                    ours.chain(variables).fold(fleet, |fleet, (name, value)| {
+                        fleet.function_variable("migrate", name, value)
+                    })
                 })
-            })
-            .await;
-        let answer = fleet.invoke("migrate", Value::Null).await;
-        fleet.shutdown().await;
-        answer.map_err(|error| format!("{error:?}"))
-    };
-    migrate(("DATABASE_OWNER_SECRET_ARN", "owner"))
-        .await
-        .unwrap();
-    // The role's password is the secret's now, and the monitor has a role.
-    assert_eq!(clinic.get("/api/doctors").await.status, 500);
-    let said = clinic.logged(
-        "doctors",
-        "the database refused the credentials in DATABASE_URL",
-    );
-    assert_eq!(said.len(), 1, "{said:?}");
+                .await;
+            let answer = fleet.invoke("migrate", Value::Null).await;
+            fleet.shutdown().await;
+            answer.map_err(|error| format!("{error:?}"))
+        };
+        migrate(("DATABASE_OWNER_SECRET_ARN", "owner"))
+            .await
+            .unwrap();
+        // The role's password is the secret's now, and the monitor has a role.
+        assert_eq!(clinic.get("/api/doctors").await.status, 500);
+        let said = clinic.logged(
+            "doctors",
+            "the database refused the credentials in DATABASE_URL",
+        );
+        assert_eq!(said.len(), 1, "{said:?}");
 
-    for (owner, said) in [
-        (
-            ("DATABASE_OWNER_SECRET_ARN", "wrong"),
-            "refused the credentials in DATABASE_OWNER_SECRET_ARN",
-        ),
-        (
-            ("DATABASE_OWNER_URL", wrong.as_str()),
-            "refused the credentials in DATABASE_OWNER_URL",
-        ),
-    ] {
-        let error = migrate(owner).await.unwrap_err();
-        assert!(error.contains(said), "{error}");
-        assert!(!error.contains(":not"), "{error}");
-    }
-    clinic.close().await;
+        for (owner, said) in [
+            (
+                ("DATABASE_OWNER_SECRET_ARN", "wrong"),
+                "refused the credentials in DATABASE_OWNER_SECRET_ARN",
+            ),
+            (
+                ("DATABASE_OWNER_URL", wrong.as_str()),
+                "refused the credentials in DATABASE_OWNER_URL",
+            ),
+        ] {
+            let error = migrate(owner).await.unwrap_err();
+            assert!(error.contains(said), "{error}");
+            assert!(!error.contains(":not"), "{error}");
+        }
+    })
+    .await;
 }

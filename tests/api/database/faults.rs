@@ -6,19 +6,23 @@ use std::collections::BTreeSet;
 use fleet::{Builder, EnvironmentState, EnvironmentStatus, Fleet, Source};
 
 use crate::support::{
-    clinic::Clinic,
-    probe::{eventually, get, kernel_state, lines, live, pid, probe, together},
+    clinic::{Clinic, run_test},
+    probe::{environment_in, eventually, get, kernel_state, lines, live, pid, probe, together},
 };
 
 const UPCOMING: &str = "appointments-upcoming";
 
 /// Waits until so many environments of the function are frozen; they.
 async fn frozen(fleet: &Fleet, function: &str, count: usize) -> Vec<EnvironmentStatus> {
-    eventually("the environments to be frozen", || {
-        let mut environments = fleet.environments(function);
-        environments.retain(|found| found.state == EnvironmentState::Frozen);
-        (environments.len() == count).then_some(environments)
-    })
+    eventually(
+        "the environments to be frozen",
+        async || {
+            let mut environments = fleet.environments(function);
+            environments.retain(|found| found.state == EnvironmentState::Frozen);
+            environments
+        },
+        |environments| environments.len() == count,
+    )
     .await
 }
 
@@ -39,9 +43,11 @@ async fn retained(clinic: &mut Clinic) -> i64 {
 }
 
 async fn is_stopped(pid: u32) {
-    eventually("the process to be stopped", || {
-        (kernel_state(pid) == Some('T')).then_some(())
-    })
+    eventually(
+        "the process to be stopped",
+        async || kernel_state(pid),
+        |state| *state == Some('T'),
+    )
     .await;
 }
 
@@ -85,12 +91,7 @@ async fn an_environment_that_vanishes_at_work_fails_what_it_was_doing() {
         .unwrap();
     let busy = get(&fleet, "/probe?sleep_ms=19000");
     let vanish = async {
-        let environment = eventually("the request to begin", || {
-            live(&fleet)
-                .pop()
-                .filter(|found| found.state == EnvironmentState::Busy)
-        })
-        .await;
+        let environment = environment_in(&fleet, EnvironmentState::Busy).await;
         assert!(fleet.vanish(&environment.id));
         environment.pid
     };
@@ -106,25 +107,27 @@ async fn an_environment_that_vanishes_at_work_fails_what_it_was_doing() {
 
 #[tokio::test]
 async fn all_environments_of_a_function_vanish_with_the_sessions_that_they_hold() {
-    let mut clinic = Clinic::open_with("", lasting).await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
-    let requests: Vec<_> = (0..4).map(|_| get(&clinic.fleet, &path)).collect();
-    for reply in tokio::task::JoinSet::from_iter(requests).join_all().await {
-        assert_eq!(reply.status, 200);
-    }
-    let count = clinic.fleet.environments(UPCOMING).len();
-    frozen(&clinic.fleet, UPCOMING, count).await;
-    let held = retained(&mut clinic).await;
-    assert!(held > 0, "nothing was retained");
-    assert_eq!(clinic.fleet.vanish_all(UPCOMING), count);
-    assert_eq!(clinic.fleet.vanish_all("doctors"), 0);
-    assert_eq!(clinic.get(&path).await.status, 200);
-    let lost = clinic.fleet.environments(UPCOMING);
-    assert_eq!(lost.len(), count + 1);
-    // They have minutes to go, and the new one has come to them.
-    assert_eq!(retained(&mut clinic).await, held + 1);
-    clinic.close().await;
+    let lost = run_test(Clinic::open_with("", lasting), async |clinic| {
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+        let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+        let requests: Vec<_> = (0..4).map(|_| get(&clinic.fleet, &path)).collect();
+        for reply in tokio::task::JoinSet::from_iter(requests).join_all().await {
+            assert_eq!(reply.status, 200);
+        }
+        let count = clinic.fleet.environments(UPCOMING).len();
+        frozen(&clinic.fleet, UPCOMING, count).await;
+        let held = retained(clinic).await;
+        assert!(held > 0, "nothing was retained");
+        assert_eq!(clinic.fleet.vanish_all(UPCOMING), count);
+        assert_eq!(clinic.fleet.vanish_all("doctors"), 0);
+        assert_eq!(clinic.get(&path).await.status, 200);
+        let lost = clinic.fleet.environments(UPCOMING);
+        assert_eq!(lost.len(), count + 1);
+        // They have minutes to go, and the new one has come to them.
+        assert_eq!(retained(clinic).await, held + 1);
+        lost
+    })
+    .await;
     for environment in lost {
         assert_eq!(kernel_state(environment.pid), None);
     }
@@ -132,35 +135,39 @@ async fn all_environments_of_a_function_vanish_with_the_sessions_that_they_hold(
 
 #[tokio::test]
 async fn a_version_replaced_stays_frozen_with_its_sessions_while_the_next_one_serves() {
-    let mut clinic = Clinic::open_with("", |fleet| lasting(fleet).version("1")).await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
-    assert_eq!(clinic.get(&path).await.status, 200);
-    let old = frozen(&clinic.fleet, UPCOMING, 1).await.remove(0);
-    clinic.fleet.deploy(UPCOMING, "2");
-    for _ in 0..3 {
-        assert_eq!(clinic.get(&path).await.status, 200);
-    }
-    let both = frozen(&clinic.fleet, UPCOMING, 2).await;
-    let served: Vec<(&str, u64)> = both
-        .iter()
-        .map(|found| (found.version.as_str(), found.served))
-        .collect();
-    assert_eq!(served, [("1", 1), ("2", 3)]);
-    is_stopped(old.pid).await;
-    let names: Vec<String> = sqlx::query_scalar(
-        "select application_name from pg_stat_activity \
+    run_test(
+        Clinic::open_with("", |fleet| lasting(fleet).version("1")),
+        async |clinic| {
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+            let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+            assert_eq!(clinic.get(&path).await.status, 200);
+            let old = frozen(&clinic.fleet, UPCOMING, 1).await.remove(0);
+            clinic.fleet.deploy(UPCOMING, "2");
+            for _ in 0..3 {
+                assert_eq!(clinic.get(&path).await.status, 200);
+            }
+            let both = frozen(&clinic.fleet, UPCOMING, 2).await;
+            let served: Vec<(&str, u64)> = both
+                .iter()
+                .map(|found| (found.version.as_str(), found.served))
+                .collect();
+            assert_eq!(served, [("1", 1), ("2", 3)]);
+            is_stopped(old.pid).await;
+            let names: Vec<String> = sqlx::query_scalar(
+                "select application_name from pg_stat_activity \
          where application_name like '%/appointments-upcoming/%' order by 1",
+            )
+            .fetch_all(&mut clinic.admin)
+            .await
+            .unwrap();
+            assert_eq!(names.len(), 2, "{names:?}");
+            assert!(
+                names[0].ends_with("/1") && names[1].ends_with("/2"),
+                "{names:?}"
+            );
+        },
     )
-    .fetch_all(&mut clinic.admin)
-    .await
-    .unwrap();
-    assert_eq!(names.len(), 2, "{names:?}");
-    assert!(
-        names[0].ends_with("/1") && names[1].ends_with("/2"),
-        "{names:?}"
-    );
-    clinic.close().await;
+    .await;
 }
 
 #[tokio::test]
@@ -173,12 +180,7 @@ async fn versions_share_the_reserved_concurrency() {
         .unwrap();
     let old = get(&fleet, "/probe?sleep_ms=2000");
     let rest = async {
-        eventually("the old version at work", || {
-            live(&fleet)
-                .pop()
-                .filter(|found| found.state == EnvironmentState::Busy)
-        })
-        .await;
+        environment_in(&fleet, EnvironmentState::Busy).await;
         fleet.deploy("probe", "2");
         // Of three at once one finds the other place free.
         let replies = together(&fleet, 3, 1000).await;
@@ -202,26 +204,29 @@ async fn versions_share_the_reserved_concurrency() {
 
 #[tokio::test]
 async fn an_environment_killed_in_mid_query_is_a_500_and_the_next_request_works() {
-    let mut clinic = Clinic::open().await;
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    let killed = frozen(&clinic.fleet, "doctors", 1).await.remove(0);
-    clinic.sql("begin").await;
-    clinic
-        .sql("lock table doctors in access exclusive mode")
+    run_test(Clinic::open(), async |clinic| {
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        let killed = frozen(&clinic.fleet, "doctors", 1).await.remove(0);
+        clinic.sql("begin").await;
+        clinic
+            .sql("lock table doctors in access exclusive mode")
+            .await;
+        let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
+        eventually(
+            "the invocation to begin",
+            async || clinic.fleet.environments("doctors")[0].state,
+            |state| *state == EnvironmentState::Busy,
+        )
         .await;
-    let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
-    eventually("the invocation to begin", || {
-        (clinic.fleet.environments("doctors")[0].state == EnvironmentState::Busy).then_some(())
+        assert!(clinic.fleet.kill(&killed.id));
+        let reply = request.await.unwrap();
+        assert_eq!(reply.status, 500);
+        assert_eq!(reply.text(), r#"{"message":"Internal Server Error"}"#);
+        assert_eq!(kernel_state(killed.pid), None);
+        assert!(!clinic.fleet.kill(&killed.id), "it is gone");
+        clinic.sql("rollback").await;
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        assert_eq!(clinic.fleet.counters("doctors").started, 2);
     })
     .await;
-    assert!(clinic.fleet.kill(&killed.id));
-    let reply = request.await.unwrap();
-    assert_eq!(reply.status, 500);
-    assert_eq!(reply.text(), r#"{"message":"Internal Server Error"}"#);
-    assert_eq!(kernel_state(killed.pid), None);
-    assert!(!clinic.fleet.kill(&killed.id), "it is gone");
-    clinic.sql("rollback").await;
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    assert_eq!(clinic.fleet.counters("doctors").started, 2);
-    clinic.close().await;
 }

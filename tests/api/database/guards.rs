@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::Row;
 
 use crate::support::{
-    clinic::{Clinic, problem},
+    clinic::{Clinic, problem, run_test},
     probe::get,
 };
 
@@ -32,28 +32,29 @@ async fn sleeper(clinic: &Clinic, adapt: impl FnOnce(Builder) -> Builder) -> Fle
 
 #[tokio::test]
 async fn a_statement_that_sleeps_too_long_is_504_and_the_next_request_works() {
-    let clinic = Clinic::open().await;
-    let fleet = sleeper(&clinic, |fleet| {
-        fleet.variable("DATABASE_STATEMENT_TIMEOUT", "1")
+    run_test(Clinic::open(), async |clinic| {
+        let fleet = sleeper(clinic, |fleet| {
+            fleet.variable("DATABASE_STATEMENT_TIMEOUT", "1")
+        })
+        .await;
+        assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
+        problem(
+            &get(&fleet, "/sleep?seconds=20").await,
+            504,
+            "query-timeout",
+        );
+        assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
+        assert_eq!(fleet.environments("sleeper").len(), 1);
+        // The same with more time than it sleeps: the limit is what made the difference.
+        let patient = sleeper(clinic, |fleet| {
+            fleet.variable("DATABASE_STATEMENT_TIMEOUT", "10")
+        })
+        .await;
+        assert_eq!(get(&patient, "/sleep?seconds=1.5").await.status, 200);
+        patient.shutdown().await;
+        fleet.shutdown().await;
     })
     .await;
-    assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
-    problem(
-        &get(&fleet, "/sleep?seconds=20").await,
-        504,
-        "query-timeout",
-    );
-    assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
-    assert_eq!(fleet.environments("sleeper").len(), 1);
-    // The same with more time than it sleeps: the limit is what made the difference.
-    let patient = sleeper(&clinic, |fleet| {
-        fleet.variable("DATABASE_STATEMENT_TIMEOUT", "10")
-    })
-    .await;
-    assert_eq!(get(&patient, "/sleep?seconds=1.5").await.status, 200);
-    patient.shutdown().await;
-    fleet.shutdown().await;
-    clinic.close().await;
 }
 
 /// What a session has been told, by its client and not by its role's defaults, in the order of the
@@ -70,71 +71,76 @@ const TOLD: &str = "
 
 #[tokio::test]
 async fn every_session_is_told_its_guards_by_the_function_itself() {
-    let mut clinic = Clinic::open_with("", |fleet| {
-        fleet
-            .variable("DATABASE_STATEMENT_TIMEOUT", "6")
-            .variable("DATABASE_LOCK_TIMEOUT", "3")
-            .variable("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", "7")
-            .variable("DATABASE_KEEPALIVE_IDLE", "31")
-            .variable("DATABASE_KEEPALIVE_INTERVAL", "11")
-            .variable("DATABASE_KEEPALIVE_COUNT", "4")
-            .variable("DATABASE_CONNECTION_CHECK_INTERVAL_MS", "900")
-            .variable("DATABASE_LEASE_LONG_MIN", "13")
-            .variable("DATABASE_LEASE_LONG", "13")
-    })
+    run_test(
+        Clinic::open_with("", |fleet| {
+            fleet
+                .variable("DATABASE_STATEMENT_TIMEOUT", "6")
+                .variable("DATABASE_LOCK_TIMEOUT", "3")
+                .variable("DATABASE_IDLE_IN_TRANSACTION_TIMEOUT", "7")
+                .variable("DATABASE_KEEPALIVE_IDLE", "31")
+                .variable("DATABASE_KEEPALIVE_INTERVAL", "11")
+                .variable("DATABASE_KEEPALIVE_COUNT", "4")
+                .variable("DATABASE_CONNECTION_CHECK_INTERVAL_MS", "900")
+                .variable("DATABASE_LEASE_LONG_MIN", "13")
+                .variable("DATABASE_LEASE_LONG", "13")
+        }),
+        async |clinic| {
+            // What the migrations set for the role would hide that nothing was said.
+            clinic.sql("alter role application reset all").await;
+            sqlx::raw_sql(TOLD)
+                .execute(&mut clinic.admin)
+                .await
+                .unwrap();
+            let (doctor, patient) = (
+                clinic.doctor("Dr. Okafor", "UTC").await,
+                clinic.patient("Mrs. Lindqvist").await,
+            );
+            let draft = json!({
+                "doctorId": doctor, "patientId": patient, "override": true,
+                "startsAt": "2190-01-01T08:00:00Z", "endsAt": "2190-01-01T08:30:00Z",
+            });
+            let token = clinic.fleet.token("staff", "staff");
+            let booked = clinic
+                .send(
+                    Method::POST,
+                    "/api/appointments",
+                    Some(&token),
+                    &[],
+                    Some(&draft),
+                )
+                .await;
+            assert_eq!(booked.status, 201, "{booked:?}");
+            let told: Vec<String> =
+                sqlx::query_scalar("select name || '=' || setting from told order by name")
+                    .fetch_all(&mut clinic.admin)
+                    .await
+                    .unwrap();
+            assert_eq!(
+                told,
+                [
+                    "client_connection_check_interval=900ms",
+                    "idle_in_transaction_session_timeout=7000ms",
+                    "jit=off",
+                    "lock_timeout=3000ms",
+                    "statement_timeout=6000ms",
+                    "tcp_keepalives_count=4",
+                    "tcp_keepalives_idle=31s",
+                    "tcp_keepalives_interval=11s",
+                ]
+            );
+        },
+    )
     .await;
-    // What the migrations set for the role would hide that nothing was said.
-    clinic.sql("alter role application reset all").await;
-    sqlx::raw_sql(TOLD)
-        .execute(&mut clinic.admin)
-        .await
-        .unwrap();
-    let (doctor, patient) = (clinic.doctor("A", "UTC").await, clinic.patient("P").await);
-    let draft = json!({
-        "doctorId": doctor, "patientId": patient, "override": true,
-        "startsAt": "2190-01-01T08:00:00Z", "endsAt": "2190-01-01T08:30:00Z",
-    });
-    let token = clinic.fleet.token("staff", "staff");
-    let booked = clinic
-        .send(
-            Method::POST,
-            "/api/appointments",
-            Some(&token),
-            &[],
-            Some(&draft),
-        )
-        .await;
-    assert_eq!(booked.status, 201, "{booked:?}");
-    let told: Vec<String> =
-        sqlx::query_scalar("select name || '=' || setting from told order by name")
-            .fetch_all(&mut clinic.admin)
-            .await
-            .unwrap();
-    assert_eq!(
-        told,
-        [
-            "client_connection_check_interval=900ms",
-            "idle_in_transaction_session_timeout=7000ms",
-            "jit=off",
-            "lock_timeout=3000ms",
-            "statement_timeout=6000ms",
-            "tcp_keepalives_count=4",
-            "tcp_keepalives_idle=31s",
-            "tcp_keepalives_interval=11s",
-        ]
-    );
-    clinic.close().await;
 }
 
 #[tokio::test]
 async fn a_session_shows_its_lease_and_waits_for_a_lock_only_so_long() {
-    let mut clinic = Clinic::open_with("", |fleet| {
+    run_test(Clinic::open_with("", |fleet| {
         // The statement's own limit is longer, and would be a 504.
         fleet
             .variable("DATABASE_STATEMENT_TIMEOUT", "3")
             .variable("DATABASE_LOCK_TIMEOUT", "1")
-    })
-    .await;
+    }), async |clinic| {
     clinic.get("/api/doctors").await;
     let name: String = sqlx::query_scalar(
         "select application_name from pg_stat_activity where application_name like 'headroom/%/doctors/%'",
@@ -150,37 +156,38 @@ async fn a_session_shows_its_lease_and_waits_for_a_lock_only_so_long() {
         .await;
     problem(&clinic.get("/api/doctors").await, 503, "database-busy");
     clinic.sql("rollback").await;
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test]
 async fn the_longest_function_name_leaves_lease_and_version_readable() {
-    let mut clinic = Clinic::open().await;
-    let name = "a".repeat(64);
-    let fleet = sleeper(&clinic, |fleet| {
-        fleet
-            .variable("AWS_LAMBDA_FUNCTION_NAME", &name)
-            .version("1234")
+    run_test(Clinic::open(), async |clinic| {
+        let name = "a".repeat(64);
+        let fleet = sleeper(clinic, |fleet| {
+            fleet
+                .variable("AWS_LAMBDA_FUNCTION_NAME", &name)
+                .version("1234")
+        })
+        .await;
+        assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
+        let shown: Vec<String> = sqlx::query("select application_name from pg_stat_activity")
+            .fetch_all(&mut clinic.admin)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect();
+        let ours = shown
+            .iter()
+            .find(|name| name.contains("/aaaa"))
+            .unwrap_or_else(|| panic!("{shown:?}"));
+        assert!(
+            ours.len() <= 63 && ours.starts_with("headroom/retained/") && ours.ends_with("/1234"),
+            "{ours}"
+        );
+        fleet.shutdown().await;
     })
     .await;
-    assert_eq!(get(&fleet, "/sleep?seconds=0").await.status, 200);
-    let shown: Vec<String> = sqlx::query("select application_name from pg_stat_activity")
-        .fetch_all(&mut clinic.admin)
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
-    let ours = shown
-        .iter()
-        .find(|name| name.contains("/aaaa"))
-        .unwrap_or_else(|| panic!("{shown:?}"));
-    assert!(
-        ours.len() <= 63 && ours.starts_with("headroom/retained/") && ours.ends_with("/1234"),
-        "{ours}"
-    );
-    fleet.shutdown().await;
-    clinic.close().await;
 }
 
 /// A clinic on a server that also writes down how clients go.
@@ -204,21 +211,25 @@ fn hung_up(clinic: &Clinic) -> bool {
 
 #[tokio::test]
 async fn sigterm_closes_the_pool() {
-    let mut clinic = clinic_that_notes_goodbyes(|fleet| fleet).await;
-    let environment = clinic.fleet.environments("doctors")[0].id.clone();
-    assert!(clinic.fleet.reap(&environment).await);
-    clinic.sessions_are_gone().await;
-    assert!(!hung_up(&clinic));
-    clinic.close().await;
+    run_test(clinic_that_notes_goodbyes(|fleet| fleet), async |clinic| {
+        let environment = clinic.fleet.environments("doctors")[0].id.clone();
+        assert!(clinic.fleet.reap(&environment).await);
+        clinic.sessions_are_gone().await;
+        assert!(!hung_up(clinic));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn without_an_extension_there_is_no_goodbye_and_the_server_notices_the_end() {
-    let mut clinic =
-        clinic_that_notes_goodbyes(|fleet| fleet.variable("GRACEFUL_SHUTDOWN", "off")).await;
-    let environment = clinic.fleet.environments("doctors")[0].id.clone();
-    assert!(clinic.fleet.reap(&environment).await);
-    clinic.sessions_are_gone().await;
-    assert!(hung_up(&clinic));
-    clinic.close().await;
+    run_test(
+        clinic_that_notes_goodbyes(|fleet| fleet.variable("GRACEFUL_SHUTDOWN", "off")),
+        async |clinic| {
+            let environment = clinic.fleet.environments("doctors")[0].id.clone();
+            assert!(clinic.fleet.reap(&environment).await);
+            clinic.sessions_are_gone().await;
+            assert!(hung_up(clinic));
+        },
+    )
+    .await;
 }

@@ -12,7 +12,7 @@ use fleet::database::{APPLICATION, Database};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    clinic::Clinic,
+    clinic::{Clinic, run_test},
     probe::{PATIENCE, as_staff, send},
 };
 
@@ -38,66 +38,69 @@ async fn serve(sessions: usize) -> Outcome {
     let database = Database::builder().setting("log_duration", "on");
     let database = database.start().await.unwrap();
     let parameters = format!("?connection_limit={sessions}&pool_timeout=20");
-    let mut clinic = Clinic::open_on(database, &parameters, |fleet| {
-        fleet
-            .max_concurrency(UPCOMING, INVOCATIONS)
-            // More would be a second environment's.
-            .reserved_concurrency(UPCOMING, INVOCATIONS)
-            .function_variable(UPCOMING, "DATABASE_CONNECTION_LIMIT", sessions.to_string())
-    })
-    .await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    let patient = clinic.patient("P").await;
-    let soon = "now() + interval '1 hour'";
-    clinic.visits(doctor, patient, soon, 200, "scheduled").await;
-    let path = format!("/api/doctors/{doctor}/appointments/upcoming");
-    let request = as_staff(&clinic.fleet, &path);
+    let (answered, peak) = run_test(
+        Clinic::open_on(database, &parameters, |fleet| {
+            fleet
+                .max_concurrency(UPCOMING, INVOCATIONS)
+                // More would be a second environment's.
+                .reserved_concurrency(UPCOMING, INVOCATIONS)
+                .function_variable(UPCOMING, "DATABASE_CONNECTION_LIMIT", sessions.to_string())
+        }),
+        async |clinic| {
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+            let patient = clinic.patient("Mrs. Lindqvist").await;
+            let soon = "now() + interval '1 hour'";
+            clinic.visits(doctor, patient, soon, 200, "scheduled").await;
+            let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+            let request = as_staff(&clinic.fleet, &path);
 
-    let arrivals = Arc::new(AtomicU64::new(0));
-    let answered = Arc::new(Mutex::new(Vec::new()));
-    let over = Arc::new(AtomicBool::new(false));
-    let waiting = Arc::new(AtomicU64::new(CLIENTS as u64));
-    let mut clients = JoinSet::new();
-    for _ in 0..CLIENTS {
-        let (request, arrivals) = (request.clone(), Arc::clone(&arrivals));
-        let (answered, over) = (Arc::clone(&answered), Arc::clone(&over));
-        let waiting = Arc::clone(&waiting);
-        clients.spawn(async move {
-            let mut rounds = 0;
-            // Whoever has had enough goes on all the same: the others must come through a crowd.
-            while !over.load(Ordering::Relaxed) {
-                let arrival = arrivals.fetch_add(1, Ordering::Relaxed);
-                match send(request.clone()).await.status.as_u16() {
-                    200 => {
-                        answered.lock().unwrap().push(arrival);
-                        rounds += 1;
-                        if rounds == ROUNDS {
-                            waiting.fetch_sub(1, Ordering::Relaxed);
+            let arrivals = Arc::new(AtomicU64::new(0));
+            let answered = Arc::new(Mutex::new(Vec::new()));
+            let over = Arc::new(AtomicBool::new(false));
+            let waiting = Arc::new(AtomicU64::new(CLIENTS as u64));
+            let mut clients = JoinSet::new();
+            for _ in 0..CLIENTS {
+                let (request, arrivals) = (request.clone(), Arc::clone(&arrivals));
+                let (answered, over) = (Arc::clone(&answered), Arc::clone(&over));
+                let waiting = Arc::clone(&waiting);
+                clients.spawn(async move {
+                    let mut rounds = 0;
+                    // Whoever has had enough goes on all the same: the others must come through a crowd.
+                    while !over.load(Ordering::Relaxed) {
+                        let arrival = arrivals.fetch_add(1, Ordering::Relaxed);
+                        match send(request.clone()).await.status.as_u16() {
+                            200 => {
+                                answered.lock().unwrap().push(arrival);
+                                rounds += 1;
+                                if rounds == ROUNDS {
+                                    waiting.fetch_sub(1, Ordering::Relaxed);
+                                }
+                            }
+                            // All sixteen are busy: whom the platform turns away has not arrived.
+                            429 => tokio::time::sleep(Duration::from_millis(5)).await,
+                            other => panic!("{other}"),
                         }
                     }
-                    // All sixteen are busy: whom the platform turns away has not arrived.
-                    429 => tokio::time::sleep(Duration::from_millis(5)).await,
-                    other => panic!("{other}"),
-                }
+                });
             }
-        });
-    }
-    let start = Instant::now();
-    while waiting.load(Ordering::Relaxed) > 0 {
-        assert!(start.elapsed() < 2 * PATIENCE, "somebody is not served");
-        assert!(clinic.sessions().await <= i64::try_from(sessions).unwrap());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    over.store(true, Ordering::Relaxed);
-    clients.join_all().await;
+            let start = Instant::now();
+            while waiting.load(Ordering::Relaxed) > 0 {
+                assert!(start.elapsed() < 2 * PATIENCE, "somebody is not served");
+                assert!(clinic.sessions().await <= i64::try_from(sessions).unwrap());
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            over.store(true, Ordering::Relaxed);
+            clients.join_all().await;
 
-    assert_eq!(clinic.fleet.environments(UPCOMING).len(), 1);
-    assert_eq!(clinic.logged(UPCOMING, "database pool created").len(), 1);
-    println!("throttled: {}", clinic.fleet.counters(UPCOMING).throttled);
-    let log = clinic.database.connections().unwrap();
-    let peak = log.certain_peak(APPLICATION);
-    clinic.close().await;
-    let answered = std::mem::take(&mut *answered.lock().unwrap());
+            assert_eq!(clinic.fleet.environments(UPCOMING).len(), 1);
+            assert_eq!(clinic.logged(UPCOMING, "database pool created").len(), 1);
+            println!("throttled: {}", clinic.fleet.counters(UPCOMING).throttled);
+            let log = clinic.database.connections().unwrap();
+            let answered = std::mem::take(&mut *answered.lock().unwrap());
+            (answered, log.certain_peak(APPLICATION))
+        },
+    )
+    .await;
     Outcome { answered, peak }
 }
 

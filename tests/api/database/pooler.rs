@@ -18,7 +18,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::support::{
-    clinic::Clinic,
+    clinic::{Clinic, run_test},
     probe::{PATIENCE, eventually, get, kernel_state},
     seed::seed,
 };
@@ -85,65 +85,70 @@ async fn fifty_environments_share_five_sessions_and_see_their_own_rows_alone() {
     let proxy = Proxy::start(pooler.port()).await.unwrap();
     let url = proxy.through(pooler.url());
     let parameters = "pgbouncer=true&connect_timeout=25&pool_timeout=25";
-    let mut clinic = Clinic::open_on(database, "", |fleet| {
-        fleet
-            .variable("DATABASE_URL", format!("{url}?{parameters}"))
-            .reserved_concurrency(UPCOMING, u32::try_from(CLIENTS).unwrap())
-            .dispatch(Dispatch::Any { seed: seed() })
-    })
-    .await;
-    let mut callers = Vec::new();
-    for client in 0..CLIENTS {
-        let name = format!("patient of client {client}");
-        let doctor = clinic.doctor(&format!("doctor {client}"), "UTC").await;
-        let patient = clinic.patient(&name).await;
-        let visits = i32::try_from(client + 1).unwrap();
-        let from = "now() + interval '1 hour'";
-        clinic
-            .visits(doctor, patient, from, visits, "scheduled")
-            .await;
-        let path = format!("/api/doctors/{doctor}/appointments/upcoming");
-        callers.push((path, name, client + 1));
-    }
-    // Nobody reaches the pooler until everybody has an environment.
-    proxy.stall();
-    let clients: JoinSet<()> = callers
-        .into_iter()
-        .map(|(path, name, visits)| {
-            let requests: Vec<_> = (0..ROUNDS).map(|_| get(&clinic.fleet, &path)).collect();
-            async move {
-                for request in requests {
-                    let reply = request.await;
-                    assert_eq!(reply.status, 200, "{reply:?}");
-                    let page = reply.json();
-                    let rows = page["data"].as_array().unwrap();
-                    assert_eq!(rows.len(), visits, "{name}");
-                    for row in rows {
-                        assert_eq!(row["patient"]["fullName"], name);
-                    }
-                }
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            fleet
+                .variable("DATABASE_URL", format!("{url}?{parameters}"))
+                .reserved_concurrency(UPCOMING, u32::try_from(CLIENTS).unwrap())
+                .dispatch(Dispatch::Any { seed: seed() })
+        }),
+        async |clinic| {
+            let mut callers = Vec::new();
+            for client in 0..CLIENTS {
+                let name = format!("patient of client {client}");
+                let doctor = clinic.doctor(&format!("doctor {client}"), "UTC").await;
+                let patient = clinic.patient(&name).await;
+                let visits = i32::try_from(client + 1).unwrap();
+                let from = "now() + interval '1 hour'";
+                clinic
+                    .visits(doctor, patient, from, visits, "scheduled")
+                    .await;
+                let path = format!("/api/doctors/{doctor}/appointments/upcoming");
+                callers.push((path, name, client + 1));
             }
-        })
-        .collect();
-    eventually("an environment for each client", || {
-        (clinic.fleet.environments(UPCOMING).len() == CLIENTS).then_some(())
-    })
-    .await;
-    proxy.heal();
-    clients.join_all().await;
-    assert_eq!(clinic.fleet.counters(UPCOMING).throttled, 0);
+            // Nobody reaches the pooler until everybody has an environment.
+            proxy.stall();
+            let clients: JoinSet<()> = callers
+                .into_iter()
+                .map(|(path, name, visits)| {
+                    let requests: Vec<_> = (0..ROUNDS).map(|_| get(&clinic.fleet, &path)).collect();
+                    async move {
+                        for request in requests {
+                            let reply = request.await;
+                            assert_eq!(reply.status, 200, "{reply:?}");
+                            let page = reply.json();
+                            let rows = page["data"].as_array().unwrap();
+                            assert_eq!(rows.len(), visits, "{name}");
+                            for row in rows {
+                                assert_eq!(row["patient"]["fullName"], name);
+                            }
+                        }
+                    }
+                })
+                .collect();
+            eventually(
+                "an environment for each client",
+                async || clinic.fleet.environments(UPCOMING).len(),
+                |count| *count == CLIENTS,
+            )
+            .await;
+            proxy.heal();
+            clients.join_all().await;
+            assert_eq!(clinic.fleet.counters(UPCOMING).throttled, 0);
 
-    // A pooler keeps its sessions: as many as ever began are there at once.
-    let log = clinic.database.connections().unwrap();
-    let sessions = log.sessions.iter().filter(|s| s.user == APPLICATION);
-    assert_eq!(sessions.count(), SESSIONS as usize);
-    assert_eq!(log.peak(APPLICATION), SESSIONS as usize);
-    assert_eq!(log.refusals, []);
-    let statements = statements(&clinic.database);
-    let reads = statements.iter().filter(|line| line.contains(" execute "));
-    assert_eq!(reads.count(), CLIENTS * ROUNDS);
-    assert_eq!(leases_and_names(&statements), (0, 0));
-    clinic.close().await;
+            // A pooler keeps its sessions: as many as ever began are there at once.
+            let log = clinic.database.connections().unwrap();
+            let sessions = log.sessions.iter().filter(|s| s.user == APPLICATION);
+            assert_eq!(sessions.count(), SESSIONS as usize);
+            assert_eq!(log.peak(APPLICATION), SESSIONS as usize);
+            assert_eq!(log.refusals, []);
+            let statements = statements(&clinic.database);
+            let reads = statements.iter().filter(|line| line.contains(" execute "));
+            assert_eq!(reads.count(), CLIENTS * ROUNDS);
+            assert_eq!(leases_and_names(&statements), (0, 0));
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -151,45 +156,48 @@ async fn nothing_of_a_function_stays_on_the_servers_session() {
     let database = talkative().await;
     let pooler = pooler(&database, 1).await;
     let url = format!("{}?pgbouncer=true", pooler.url());
-    let mut clinic =
-        Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    for _ in 0..2 {
-        for path in [
-            "/api/doctors".to_owned(),
-            format!("/api/doctors/{doctor}/appointments/upcoming"),
-            format!("/api/doctors/{doctor}/appointments/today"),
-        ] {
-            assert_eq!(clinic.get(&path).await.status, 200);
-        }
-    }
-    let mut next = connect(&pooler).await;
-    assert_eq!(session_state(&mut next).await, BTreeSet::new());
-    assert_eq!(leases_and_names(&statements(&clinic.database)), (0, 0));
+    run_test(
+        Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)),
+        async |clinic| {
+            let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+            for _ in 0..2 {
+                for path in [
+                    "/api/doctors".to_owned(),
+                    format!("/api/doctors/{doctor}/appointments/upcoming"),
+                    format!("/api/doctors/{doctor}/appointments/today"),
+                ] {
+                    assert_eq!(clinic.get(&path).await.status, 200);
+                }
+            }
+            let mut next = connect(&pooler).await;
+            assert_eq!(session_state(&mut next).await, BTreeSet::new());
+            assert_eq!(leases_and_names(&statements(&clinic.database)), (0, 0));
 
-    // What would be seen, if it were there.
-    clinic
-        .sql("grant temporary on database clinic to application")
-        .await;
-    sqlx::raw_sql(
+            // What would be seen, if it were there.
+            clinic
+                .sql("grant temporary on database clinic to application")
+                .await;
+            sqlx::raw_sql(
         "set search_path = elsewhere; set idle_session_timeout = 60000; prepare p as select 1; \
          select pg_advisory_lock(1); create temporary table t ()",
     )
     .execute(&mut next)
     .await
     .unwrap();
-    let left: BTreeSet<String> = [
-        "idle_session_timeout",
-        "search_path",
-        "statement p",
-        "advisory lock",
-        "table t",
-    ]
-    .map(str::to_owned)
-    .into();
-    let mut another = connect(&pooler).await;
-    assert_eq!(session_state(&mut another).await, left);
-    clinic.close().await;
+            let left: BTreeSet<String> = [
+                "idle_session_timeout",
+                "search_path",
+                "statement p",
+                "advisory lock",
+                "table t",
+            ]
+            .map(str::to_owned)
+            .into();
+            let mut another = connect(&pooler).await;
+            assert_eq!(session_state(&mut another).await, left);
+        },
+    )
+    .await;
 }
 
 /// What the server's session that serves this client just now carries with it: settings, prepared
@@ -217,51 +225,54 @@ async fn a_schema_is_for_the_function_that_named_it_alone() {
     let database = Database::builder().start().await.unwrap();
     let pooler = pooler(&database, 1).await;
     let url = |schema| format!("{}?pgbouncer=true&schema={schema}", pooler.url());
-    let mut clinic = Clinic::open_on(database, "", |fleet| {
-        fleet
-            .variable("DATABASE_URL", url("public"))
-            .reserved_concurrency("doctors", 20)
-    })
-    .await;
-    clinic.doctor("of the main house", "UTC").await;
-    for statement in [
-        "create schema branch",
-        "create table branch.doctors (like public.doctors including all)",
-        "insert into branch.doctors (full_name, specialty, time_zone) \
-         values ('of the branch', 'Cardiology', 'UTC')",
-        "grant usage on schema branch to public",
-        "grant select on branch.doctors to public",
-    ] {
-        clinic.sql(statement).await;
-    }
-    let branch = clinic
-        .another_fleet(|fleet| {
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
             fleet
-                .variable("DATABASE_URL", url("branch"))
+                .variable("DATABASE_URL", url("public"))
                 .reserved_concurrency("doctors", 20)
-        })
-        .await;
-    let mut requests = JoinSet::new();
-    for _ in 0..20 {
-        for (fleet, name) in [
-            (&clinic.fleet, "of the main house"),
-            (&branch, "of the branch"),
-        ] {
-            let request = get(fleet, "/api/doctors");
-            requests.spawn(async move {
-                let reply = request.await;
-                assert_eq!(reply.status, 200, "{reply:?}");
-                let doctors = &reply.json()["data"];
-                assert_eq!(doctors.as_array().unwrap().len(), 1);
-                assert_eq!(doctors[0]["fullName"], name);
-            });
-        }
-    }
-    requests.join_all().await;
-    let mut client = connect(&pooler).await;
-    assert_eq!(session_state(&mut client).await, BTreeSet::new());
-    branch.shutdown().await;
-    clinic.close().await;
+        }),
+        async |clinic| {
+            clinic.doctor("of the main house", "UTC").await;
+            for statement in [
+                "create schema branch",
+                "create table branch.doctors (like public.doctors including all)",
+                "insert into branch.doctors (full_name, specialty, time_zone) \
+         values ('of the branch', 'Cardiology', 'UTC')",
+                "grant usage on schema branch to public",
+                "grant select on branch.doctors to public",
+            ] {
+                clinic.sql(statement).await;
+            }
+            let branch = clinic
+                .another_fleet(|fleet| {
+                    fleet
+                        .variable("DATABASE_URL", url("branch"))
+                        .reserved_concurrency("doctors", 20)
+                })
+                .await;
+            let mut requests = JoinSet::new();
+            for _ in 0..20 {
+                for (fleet, name) in [
+                    (&clinic.fleet, "of the main house"),
+                    (&branch, "of the branch"),
+                ] {
+                    let request = get(fleet, "/api/doctors");
+                    requests.spawn(async move {
+                        let reply = request.await;
+                        assert_eq!(reply.status, 200, "{reply:?}");
+                        let doctors = &reply.json()["data"];
+                        assert_eq!(doctors.as_array().unwrap().len(), 1);
+                        assert_eq!(doctors[0]["fullName"], name);
+                    });
+                }
+            }
+            requests.join_all().await;
+            let mut client = connect(&pooler).await;
+            assert_eq!(session_state(&mut client).await, BTreeSet::new());
+            branch.shutdown().await;
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -269,15 +280,19 @@ async fn without_saying_pgbouncer_true_the_pooler_refuses_the_functions() {
     let database = talkative().await;
     let pooler = pooler(&database, 1).await;
     let url = format!("{}?pool_timeout=1", pooler.url());
-    let clinic = Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;
-    // Their guards and leases come as start-up options, of which a pooler wants to hear nothing.
-    let reply = clinic.get("/api/doctors").await;
-    assert_eq!(reply.status, 503, "{reply:?}");
-    let logs = clinic.fleet.logs("doctors");
-    let refused = |line: &LogLine| line.text.contains("unsupported startup parameter");
-    assert!(logs.iter().any(refused), "{logs:?}");
-    assert_eq!(statements(&clinic.database), Vec::<String>::new());
-    clinic.close().await;
+    run_test(
+        Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)),
+        async |clinic| {
+            // Their guards and leases come as start-up options, of which a pooler wants to hear nothing.
+            let reply = clinic.get("/api/doctors").await;
+            assert_eq!(reply.status, 503, "{reply:?}");
+            let logs = clinic.fleet.logs("doctors");
+            let refused = |line: &LogLine| line.text.contains("unsupported startup parameter");
+            assert!(logs.iter().any(refused), "{logs:?}");
+            assert_eq!(statements(&clinic.database), Vec::<String>::new());
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -289,24 +304,28 @@ async fn a_pooler_that_lets_start_up_options_pass_unheeded_is_given_leases_and_n
         .setting("ignore_startup_parameters", "options");
     let pooler = pooler.start().await.unwrap();
     let url = pooler.url().to_owned();
-    let clinic = Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;
-    let nobody = format!("/api/doctors/{}/appointments/upcoming", Uuid::new_v4());
-    let mut statuses = Vec::new();
-    for path in ["/api/doctors", &nobody, "/api/doctors", &nobody] {
-        statuses.push(clinic.get(path).await.status.as_u16());
-    }
-    let statements = statements(&clinic.database);
-    let (leases, names) = leases_and_names(&statements);
-    assert!(leases > 0 && names > 0, "{leases}, {names}");
-    // Under the driver's own names, which a pooler before 1.21 passes on as they are, one function
-    // finds the other's statement, or none at all. A later one may give them names of its own.
-    if statements
-        .iter()
-        .any(|line| line.contains(" execute sqlx_s_"))
-    {
-        assert!(statuses.contains(&500), "{statuses:?}");
-    }
-    clinic.close().await;
+    run_test(
+        Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)),
+        async |clinic| {
+            let nobody = format!("/api/doctors/{}/appointments/upcoming", Uuid::new_v4());
+            let mut statuses = Vec::new();
+            for path in ["/api/doctors", &nobody, "/api/doctors", &nobody] {
+                statuses.push(clinic.get(path).await.status.as_u16());
+            }
+            let statements = statements(&clinic.database);
+            let (leases, names) = leases_and_names(&statements);
+            assert!(leases > 0 && names > 0, "{leases}, {names}");
+            // Under the driver's own names, which a pooler before 1.21 passes on as they are, one function
+            // finds the other's statement, or none at all. A later one may give them names of its own.
+            if statements
+                .iter()
+                .any(|line| line.contains(" execute sqlx_s_"))
+            {
+                assert!(statuses.contains(&500), "{statuses:?}");
+            }
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -362,15 +381,19 @@ async fn a_warm_read_costs_four_round_trips_instead_of_one() {
     let proxy = Proxy::start(pooler.port()).await.unwrap();
     let url = proxy.through(pooler.url());
     let url = format!("{url}?pgbouncer=true");
-    let clinic = Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)).await;
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    for _ in 0..3 {
-        let before = proxy.round_trips();
-        assert_eq!(clinic.get("/api/doctors").await.status, 200);
-        // Begin, prepare, run, commit.
-        assert_eq!(proxy.round_trips() - before, 4);
-    }
-    clinic.close().await;
+    run_test(
+        Clinic::open_on(database, "", |fleet| fleet.variable("DATABASE_URL", url)),
+        async |clinic| {
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
+            for _ in 0..3 {
+                let before = proxy.round_trips();
+                assert_eq!(clinic.get("/api/doctors").await.status, 200);
+                // Begin, prepare, run, commit.
+                assert_eq!(proxy.round_trips() - before, 4);
+            }
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -382,14 +405,17 @@ async fn a_pooler_ends_with_its_value() {
     connect(&pooler).await.close().await.unwrap();
     assert!(kernel_state(pid).is_some());
     drop(pooler);
-    eventually("the pooler to end", || {
-        kernel_state(pid).is_none().then_some(())
-    })
+    eventually(
+        "the pooler to end",
+        async || kernel_state(pid),
+        Option::is_none,
+    )
     .await;
-    eventually("its session to end", || {
-        let log = database.connections().unwrap();
-        log.sessions.iter().all(|s| s.end.is_some()).then_some(())
-    })
+    eventually(
+        "its session to end",
+        async || database.connections().unwrap().sessions,
+        |sessions| sessions.iter().all(|session| session.end.is_some()),
+    )
     .await;
     database.shutdown().await.unwrap();
 }
@@ -426,6 +452,6 @@ async fn a_pooler_ends_with_a_process_that_is_killed() {
     assert!(kernel_state(pid).is_some());
     holder.kill().await.unwrap();
     // Where nobody collects orphans at once, what is left of one is a zombie.
-    let ended = || matches!(kernel_state(pid), None | Some('Z')).then_some(());
-    eventually("the pooler to end", ended).await;
+    let ended = |state: &Option<char>| matches!(state, None | Some('Z'));
+    eventually("the pooler to end", async || kernel_state(pid), ended).await;
 }

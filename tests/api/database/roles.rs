@@ -2,10 +2,7 @@
 
 mod owners;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use fleet::{
     Builder, Fleet, InvokeError,
@@ -15,9 +12,10 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 
+use super::schema::migrations;
 use crate::support::{
-    clinic::{CEILING, Clinic},
-    probe::PATIENCE,
+    clinic::{CEILING, Clinic, run_test},
+    probe::eventually,
 };
 
 #[expect(
@@ -87,70 +85,70 @@ const ATTRIBUTES: &str = "select concat_ws(' ', rolcanlogin, rolsuper, rolcreate
 
 #[tokio::test]
 async fn the_application_may_do_what_the_functions_do_and_nothing_else() {
-    let mut clinic = Clinic::open().await;
-    assert_eq!(
-        text(&mut clinic, ATTRIBUTES).await,
-        format!("t f f f f f {CEILING}")
-    );
-    let granted = text(
-        &mut clinic,
-        "select string_agg(table_schema || '.' || table_name || ' ' || privileges, ', ' order by table_name)
-         from (select table_schema, table_name,
-                      string_agg(privilege_type, ' ' order by privilege_type) as privileges
-               from information_schema.table_privileges where grantee = 'application'
-               group by table_schema, table_name) t",
-    )
-    .await;
-    assert_eq!(
-        granted,
-        "public.appointment_changes INSERT, public.appointments INSERT SELECT UPDATE, \
-         public.doctors SELECT UPDATE, public.idempotency_keys DELETE INSERT SELECT UPDATE, \
-         public.patients INSERT SELECT UPDATE, public.time_off DELETE INSERT SELECT, \
-         public.working_hours DELETE INSERT SELECT"
-    );
-    let mut session = connect(&clinic.database.application_url()).await.unwrap();
-    for allowed in [
-        "select from doctors",
-        "select from patients",
-        "select from appointments",
-        "select from doctors for update",
-    ] {
-        sqlx::query(allowed).execute(&mut session).await.unwrap();
-    }
-    for refused in [
-        "create table t ()",
-        "create temporary table t ()",
-        "create schema s",
-        "create role r",
-        "create database d",
-        "create table doctors_too as select * from doctors",
-        "select from _sqlx_migrations",
-        "insert into doctors (full_name, specialty, time_zone) values ('A', 'B', 'UTC')",
-        "delete from doctors",
-        "delete from patients",
-        "delete from appointments",
-        "select from appointment_changes",
-        "update appointment_changes set action = 'booked'",
-        "delete from appointment_changes",
-        "truncate doctors",
-        "drop table doctors",
-        "alter table doctors add column c int",
-        "create index on doctors (specialty)",
-        "alter role application connection limit 1000",
-        "set role clinic",
-    ] {
-        let answer = sqlx::raw_sql(refused).execute(&mut session).await;
-        assert_eq!(code(answer), "42501", "{refused}");
-    }
-    clinic.close().await;
+    run_test(Clinic::open(), async |clinic| {
+        assert_eq!(
+            text(clinic, ATTRIBUTES).await,
+            format!("t f f f f f {CEILING}")
+        );
+        let granted = text(
+            clinic,
+            "select string_agg(table_schema || '.' || table_name || ' ' || privileges, ', ' order by table_name)
+             from (select table_schema, table_name,
+                          string_agg(privilege_type, ' ' order by privilege_type) as privileges
+                   from information_schema.table_privileges where grantee = 'application'
+                   group by table_schema, table_name) t",
+        )
+        .await;
+        assert_eq!(
+            granted,
+            "public.appointment_changes INSERT, public.appointments INSERT SELECT UPDATE, \
+             public.doctors SELECT UPDATE, public.idempotency_keys DELETE INSERT SELECT UPDATE, \
+             public.patients INSERT SELECT UPDATE, public.time_off DELETE INSERT SELECT, \
+             public.working_hours DELETE INSERT SELECT"
+        );
+        let mut session = connect(&clinic.database.application_url()).await.unwrap();
+        for allowed in [
+            "select from doctors",
+            "select from patients",
+            "select from appointments",
+            "select from doctors for update",
+        ] {
+            sqlx::query(allowed).execute(&mut session).await.unwrap();
+        }
+        for refused in [
+            "create table t ()",
+            "create temporary table t ()",
+            "create schema s",
+            "create role r",
+            "create database d",
+            "create table doctors_too as select * from doctors",
+            "select from _sqlx_migrations",
+            "insert into doctors (full_name, specialty, time_zone) values ('A', 'B', 'UTC')",
+            "delete from doctors",
+            "delete from patients",
+            "delete from appointments",
+            "select from appointment_changes",
+            "update appointment_changes set action = 'booked'",
+            "delete from appointment_changes",
+            "truncate doctors",
+            "drop table doctors",
+            "alter table doctors add column c int",
+            "create index on doctors (specialty)",
+            "alter role application connection limit 1000",
+            "set role clinic",
+        ] {
+            let answer = sqlx::raw_sql(refused).execute(&mut session).await;
+            assert_eq!(code(answer), "42501", "{refused}");
+        }
+    }).await;
 }
 
 #[tokio::test]
 async fn rights_that_somebody_gave_are_taken_back() {
-    let mut clinic = Clinic::open().await;
-    let before = text(&mut clinic, ATTRIBUTES).await;
-    sqlx::raw_sql(
-        "set role clinic;
+    run_test(Clinic::open(), async |clinic| {
+        let before = text(clinic, ATTRIBUTES).await;
+        sqlx::raw_sql(
+            "set role clinic;
          grant all on all tables in schema public to application;
          grant update (action) on appointment_changes to application;
          grant create, temporary on database clinic to application;
@@ -161,17 +159,17 @@ async fn rights_that_somebody_gave_are_taken_back() {
          alter role application createdb connection limit 1000;
          alter role application in database clinic set lock_timeout = '1h';
          alter role application in database clinic set idle_session_timeout = '1h'",
-    )
-    .execute(&mut clinic.admin)
-    .await
-    .unwrap();
-    // To be taken back by a role without superpowers, which may set a limit, but not this.
-    clinic.sql("alter role application nocreatedb").await;
-    migrate(&clinic, |fleet| fleet).await.unwrap();
-    assert_eq!(text(&mut clinic, ATTRIBUTES).await, before);
-    let granted = text(
-        &mut clinic,
-        "select string_agg(grants, ' ' order by grants) from (
+        )
+        .execute(&mut clinic.admin)
+        .await
+        .unwrap();
+        // To be taken back by a role without superpowers, which may set a limit, but not this.
+        clinic.sql("alter role application nocreatedb").await;
+        migrate(clinic, |fleet| fleet).await.unwrap();
+        assert_eq!(text(clinic, ATTRIBUTES).await, before);
+        let granted = text(
+            clinic,
+            "select string_agg(grants, ' ' order by grants) from (
              select relname || ' ' || string_agg(privilege_type, ' ' order by privilege_type)
              from pg_class c, aclexplode(relacl) a
              where grantee in (0, 'application'::regrole) and relnamespace = 'public'::regnamespace
@@ -186,61 +184,62 @@ async fn rights_that_somebody_gave_are_taken_back() {
              union all
              select 'column ' || privilege_type from pg_attribute, aclexplode(attacl)
              where attrelid = 'appointment_changes'::regclass) g (grants)",
-    )
+        )
+        .await;
+        assert_eq!(
+            granted,
+            "appointment_changes INSERT database CONNECT doctors SELECT UPDATE schema USAGE"
+        );
+        let defaults = defaults(clinic).await;
+        assert!(defaults.contains("lock_timeout=2000"), "{defaults}");
+        assert!(!defaults.contains("idle_session_timeout"), "{defaults}");
+    })
     .await;
-    assert_eq!(
-        granted,
-        "appointment_changes INSERT database CONNECT doctors SELECT UPDATE schema USAGE"
-    );
-    let defaults = defaults(&mut clinic).await;
-    assert!(defaults.contains("lock_timeout=2000"), "{defaults}");
-    assert!(!defaults.contains("idle_session_timeout"), "{defaults}");
-    clinic.close().await;
 }
 
 #[tokio::test]
 async fn rights_that_the_owner_may_not_take_back_are_named_with_the_sql() {
-    let mut clinic = Clinic::open().await;
-    sqlx::raw_sql(
-        "alter schema public owner to postgres;
-         grant all on schema public to clinic;
-         grant usage, create on schema public to public;
-         grant pg_read_all_data to application",
-    )
-    .execute(&mut clinic.admin)
-    .await
-    .unwrap();
-    let fleet = clinic.another_fleet(|fleet| fleet).await;
-    invoke(&fleet).await.unwrap();
-    let warning = |line: &str| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        line["message"]
-            .as_str()?
-            .starts_with("a role may do more")
-            .then(|| line["sql"].as_str().unwrap().to_owned())
-    };
-    let lines = fleet.logs("migrate");
-    let said: Vec<String> = lines
-        .iter()
-        .filter_map(|line| warning(&line.text))
-        .collect();
-    fleet.shutdown().await;
-    assert_eq!(
-        said,
-        [
-            "revoke create on schema \"public\" from public;\nrevoke \"pg_read_all_data\" from \"application\""
-        ]
-    );
-    sqlx::raw_sql(AssertSqlSafe(said[0].as_str()))
+    run_test(Clinic::open(), async |clinic| {
+        sqlx::raw_sql(
+            "alter schema public owner to postgres;
+             grant all on schema public to clinic;
+             grant usage, create on schema public to public;
+             grant pg_read_all_data to application",
+        )
         .execute(&mut clinic.admin)
         .await
         .unwrap();
-    let fleet = clinic.another_fleet(|fleet| fleet).await;
-    invoke(&fleet).await.unwrap();
-    let lines = fleet.logs("migrate");
-    assert_eq!(lines.iter().find_map(|line| warning(&line.text)), None);
-    fleet.shutdown().await;
-    clinic.close().await;
+        let fleet = clinic.another_fleet(|fleet| fleet).await;
+        invoke(&fleet).await.unwrap();
+        let warning = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            line["message"]
+                .as_str()?
+                .starts_with("a role may do more")
+                .then(|| line["sql"].as_str().unwrap().to_owned())
+        };
+        let lines = fleet.logs("migrate");
+        let said: Vec<String> = lines
+            .iter()
+            .filter_map(|line| warning(&line.text))
+            .collect();
+        fleet.shutdown().await;
+        assert_eq!(
+            said,
+            [
+                "revoke create on schema \"public\" from public;\nrevoke \"pg_read_all_data\" from \"application\""
+            ]
+        );
+        sqlx::raw_sql(AssertSqlSafe(said[0].as_str()))
+            .execute(&mut clinic.admin)
+            .await
+            .unwrap();
+        let fleet = clinic.another_fleet(|fleet| fleet).await;
+        invoke(&fleet).await.unwrap();
+        let lines = fleet.logs("migrate");
+        assert_eq!(lines.iter().find_map(|line| warning(&line.text)), None);
+        fleet.shutdown().await;
+    }).await;
 }
 
 #[tokio::test]
@@ -257,16 +256,15 @@ async fn the_server_stores_a_verifier_and_never_sees_a_password() {
     let url = login(&database, "a%22b%27c%3B%20%C3%A9", escaped);
     let monitor = login(&database, "monitor", "watching%20closely");
     let application = url.clone();
-    let mut clinic = Clinic::open_on(database, "", |fleet| {
+    run_test(Clinic::open_on(database, "", |fleet| {
         fleet
             .variable("DATABASE_URL", &application)
             .function_variable("migrate", "DATABASE_URL", &application)
             .function_variable("migrate", "DATABASE_MONITOR_URL", &monitor)
-    })
-    .await;
+    }), async |clinic| {
     assert_eq!(clinic.get("/api/doctors").await.status, 200);
     let stored = text(
-        &mut clinic,
+        clinic,
         "select string_agg(rolpassword, ' ') from pg_authid where rolname in ('a\"b''c; é', 'monitor')",
     )
     .await;
@@ -291,62 +289,63 @@ async fn the_server_stores_a_verifier_and_never_sees_a_password() {
     for part in [secret, escaped, "it's", "$$", "watching closely", "closely"] {
         assert!(!said.contains(part), "{part} is in a log");
     }
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test]
 async fn a_new_password_is_stored_and_an_old_one_is_not_stored_again() {
-    let mut clinic = Clinic::open().await;
-    let before = catalog(&mut clinic).await;
-    assert!(before.contains("SCRAM-SHA-256$"), "{before}");
-    migrate(&clinic, |fleet| fleet).await.unwrap();
-    assert_eq!(catalog(&mut clinic).await, before);
+    run_test(Clinic::open(), async |clinic| {
+        let before = catalog(clinic).await;
+        assert!(before.contains("SCRAM-SHA-256$"), "{before}");
+        migrate(clinic, |fleet| fleet).await.unwrap();
+        assert_eq!(catalog(clinic).await, before);
 
-    let old = clinic.database.application_url();
-    let new = login(&clinic.database, APPLICATION, "another-one");
-    migrate(&clinic, |fleet| {
-        fleet.function_variable("migrate", "DATABASE_URL", &new)
+        let old = clinic.database.application_url();
+        let new = login(&clinic.database, APPLICATION, "another-one");
+        migrate(clinic, |fleet| {
+            fleet.function_variable("migrate", "DATABASE_URL", &new)
+        })
+        .await
+        .unwrap();
+        assert_ne!(catalog(clinic).await, before);
+        connect(&new).await.unwrap();
+        assert_eq!(code(connect(&old).await), "28P01");
     })
-    .await
-    .unwrap();
-    assert_ne!(catalog(&mut clinic).await, before);
-    connect(&new).await.unwrap();
-    assert_eq!(code(connect(&old).await), "28P01");
-    clinic.close().await;
+    .await;
 }
 
 #[tokio::test]
 async fn the_server_enforces_the_ceiling_and_lets_the_administrator_in() {
-    let mut clinic = Clinic::open_with("?pool_timeout=1", |fleet| {
-        fleet.function_variable("migrate", "DATABASE_CEILING", "3")
-    })
-    .await;
-    let url = clinic.database.application_url();
-    let mut open = Vec::new();
-    for _ in 0..3 {
-        open.push(connect(&url).await.unwrap());
-    }
-    assert_eq!(code(connect(&url).await), "53300");
-    assert_eq!(clinic.get("/api/doctors").await.status, 503);
-    clinic.database.admin().await.unwrap();
-    connect(&clinic.database.url()).await.unwrap();
+    run_test(
+        Clinic::open_with("?pool_timeout=1", |fleet| {
+            fleet.function_variable("migrate", "DATABASE_CEILING", "3")
+        }),
+        async |clinic| {
+            let url = clinic.database.application_url();
+            let mut open = Vec::new();
+            for _ in 0..3 {
+                open.push(connect(&url).await.unwrap());
+            }
+            assert_eq!(code(connect(&url).await), "53300");
+            assert_eq!(clinic.get("/api/doctors").await.status, 503);
+            clinic.database.admin().await.unwrap();
+            connect(&clinic.database.url()).await.unwrap();
 
-    // A new ceiling; also while the role is full, so that logging in proves nothing.
-    let ceiling = |ceiling: &'static str| {
-        migrate(&clinic, move |fleet| {
-            fleet.function_variable("migrate", "DATABASE_CEILING", ceiling)
-        })
-    };
-    ceiling("4").await.unwrap();
-    open.push(connect(&url).await.unwrap());
-    assert_eq!(code(connect(&url).await), "53300");
-    drop(open);
-    ceiling("2").await.unwrap();
-    assert_eq!(
-        text(&mut clinic, ATTRIBUTES).await,
-        "t f f f f f 2".to_owned()
-    );
-    clinic.close().await;
+            // A new ceiling; also while the role is full, so that logging in proves nothing.
+            let ceiling = |ceiling: &'static str| {
+                migrate(clinic, move |fleet| {
+                    fleet.function_variable("migrate", "DATABASE_CEILING", ceiling)
+                })
+            };
+            ceiling("4").await.unwrap();
+            open.push(connect(&url).await.unwrap());
+            assert_eq!(code(connect(&url).await), "53300");
+            drop(open);
+            ceiling("2").await.unwrap();
+            assert_eq!(text(clinic, ATTRIBUTES).await, "t f f f f f 2".to_owned());
+        },
+    )
+    .await;
 }
 
 async fn defaults(clinic: &mut Clinic) -> String {
@@ -362,41 +361,41 @@ async fn defaults(clinic: &mut Clinic) -> String {
 
 #[tokio::test]
 async fn the_guards_are_the_roles_defaults_and_a_lease_is_not() {
-    let mut clinic = Clinic::open().await;
-    assert_eq!(
-        defaults(&mut clinic).await,
-        "client_connection_check_interval=1000 idle_in_transaction_session_timeout=5000 \
-         jit=off lock_timeout=2000 statement_timeout=4000 tcp_keepalives_count=3 tcp_keepalives_idle=30 \
-         tcp_keepalives_interval=10"
-    );
-    // Nowhere else either, and in force for a session that asks for nothing, as a pooler's does.
-    let elsewhere = text(
-        &mut clinic,
-        "select count(*)::text from pg_db_role_setting where setconfig::text like '%idle_session%'",
-    );
-    assert_eq!(elsewhere.await, "0");
-    let mut session = connect(&clinic.database.application_url()).await.unwrap();
-    let show = async |session: &mut PgConnection, name: &'static str| -> String {
-        let show = format!("select current_setting('{name}')");
-        let show = sqlx::query_scalar(AssertSqlSafe(show));
-        show.fetch_one(session).await.unwrap()
-    };
-    assert_eq!(show(&mut session, "statement_timeout").await, "4s");
-    assert_eq!(show(&mut session, "idle_session_timeout").await, "0");
+    run_test(Clinic::open(), async |clinic| {
+        assert_eq!(
+            defaults(clinic).await,
+            "client_connection_check_interval=1000 idle_in_transaction_session_timeout=5000 \
+             jit=off lock_timeout=2000 statement_timeout=4000 tcp_keepalives_count=3 tcp_keepalives_idle=30 \
+             tcp_keepalives_interval=10"
+        );
+        // Nowhere else either, and in force for a session that asks for nothing, as a pooler's does.
+        let elsewhere = text(
+            clinic,
+            "select count(*)::text from pg_db_role_setting where setconfig::text like '%idle_session%'",
+        );
+        assert_eq!(elsewhere.await, "0");
+        let mut session = connect(&clinic.database.application_url()).await.unwrap();
+        let show = async |session: &mut PgConnection, name: &'static str| -> String {
+            let show = format!("select current_setting('{name}')");
+            let show = sqlx::query_scalar(AssertSqlSafe(show));
+            show.fetch_one(session).await.unwrap()
+        };
+        assert_eq!(show(&mut session, "statement_timeout").await, "4s");
+        assert_eq!(show(&mut session, "idle_session_timeout").await, "0");
 
-    migrate(&clinic, |fleet| {
-        fleet
-            .function_variable("migrate", "DATABASE_STATEMENT_TIMEOUT", "7")
-            .function_variable("migrate", "DATABASE_CONNECTION_CHECK_INTERVAL_MS", "0")
+        migrate(clinic, |fleet| {
+            fleet
+                .function_variable("migrate", "DATABASE_STATEMENT_TIMEOUT", "7")
+                .function_variable("migrate", "DATABASE_CONNECTION_CHECK_INTERVAL_MS", "0")
     })
     .await
     .unwrap();
     assert_eq!(
-        defaults(&mut clinic).await,
+        defaults(clinic).await,
         "idle_in_transaction_session_timeout=5000 jit=off lock_timeout=2000 statement_timeout=7000 \
          tcp_keepalives_count=3 tcp_keepalives_idle=30 tcp_keepalives_interval=10"
     );
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test]
@@ -404,10 +403,9 @@ async fn the_monitor_sees_every_session_and_no_table_and_has_three_of_its_own() 
     let database = Database::builder().start().await.unwrap();
     let url = login(&database, "monitor", "watching");
     let monitor = url.clone();
-    let mut clinic = Clinic::open_on(database, "", |fleet| {
+    run_test(Clinic::open_on(database, "", |fleet| {
         fleet.function_variable("migrate", "DATABASE_MONITOR_URL", monitor)
-    })
-    .await;
+    }), async |clinic| {
     assert_eq!(clinic.get("/api/doctors").await.status, 200);
     let mut session = connect(&url).await.unwrap();
     let seen: i64 = sqlx::query_scalar(
@@ -423,79 +421,80 @@ async fn the_monitor_sees_every_session_and_no_table_and_has_three_of_its_own() 
     assert_eq!(code(connect(&url).await), "53300");
     drop(others);
     let attributes = text(
-        &mut clinic,
+        clinic,
         "select concat_ws(' ', rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication,
              rolbypassrls, rolconnlimit) from pg_roles where rolname = 'monitor'",
     );
     assert_eq!(attributes.await, "t f f f f f 3");
-    clinic.close().await;
+    }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_at_once_do_not_disturb_each_other_in_one_database_or_in_two() {
-    let mut clinic = Clinic::open().await;
-    clinic.sql("create database annex owner clinic").await;
-    let one = clinic.another_fleet(|fleet| fleet.reserved_concurrency("migrate", 6));
-    let owner = clinic.database.url();
-    let owner = format!("{}/annex", owner.rsplit_once('/').unwrap().0);
-    let other = clinic.another_fleet(|fleet| {
-        fleet.reserved_concurrency("migrate", 6).function_variable(
-            "migrate",
-            "DATABASE_OWNER_URL",
-            owner,
-        )
-    });
-    let (one, other) = (Arc::new(one.await), Arc::new(other.await));
-    for _ in 0..3 {
-        clinic.sql("drop owned by application").await;
-        sqlx::raw_sql(
-            "alter role application in database annex reset all;
-             alter role application in database clinic reset all;
-             alter role application connection limit 7",
-        )
-        .execute(&mut clinic.admin)
-        .await
-        .unwrap();
-        let fleets = (0..6).flat_map(|_| [Arc::clone(&one), Arc::clone(&other)]);
-        let runs: JoinSet<_> = fleets
-            .map(|fleet| async move { invoke(&fleet).await })
-            .collect();
-        for answer in runs.join_all().await {
-            assert!(answer.unwrap()["schemaVersion"].as_i64() >= Some(1));
+    run_test(Clinic::open(), async |clinic| {
+        clinic.sql("create database annex owner clinic").await;
+        let one = clinic.another_fleet(|fleet| fleet.reserved_concurrency("migrate", 6));
+        let owner = clinic.database.url();
+        let owner = format!("{}/annex", owner.rsplit_once('/').unwrap().0);
+        let other = clinic.another_fleet(|fleet| {
+            fleet.reserved_concurrency("migrate", 6).function_variable(
+                "migrate",
+                "DATABASE_OWNER_URL",
+                owner,
+            )
+        });
+        let (one, other) = (Arc::new(one.await), Arc::new(other.await));
+        for _ in 0..3 {
+            clinic.sql("drop owned by application").await;
+            sqlx::raw_sql(
+                "alter role application in database annex reset all;
+                 alter role application in database clinic reset all;
+                 alter role application connection limit 7",
+            )
+            .execute(&mut clinic.admin)
+            .await
+            .unwrap();
+            let fleets = (0..6).flat_map(|_| [Arc::clone(&one), Arc::clone(&other)]);
+            let runs: JoinSet<_> = fleets
+                .map(|fleet| async move { invoke(&fleet).await })
+                .collect();
+            for answer in runs.join_all().await {
+                assert_eq!(answer.unwrap()["schemaVersion"], migrations());
+            }
+            assert_eq!(
+                text(clinic, ATTRIBUTES).await,
+                format!("t f f f f f {CEILING}")
+            );
+            assert_eq!(clinic.get("/api/doctors").await.status, 200);
         }
+
+        // Somebody else changes the role at the very moment: the server refuses the later change.
+        clinic
+            .sql("alter role application connection limit 7")
+            .await;
+        let mut rival = clinic.database.admin().await.unwrap();
+        let mut change = rival.begin().await.unwrap();
+        sqlx::raw_sql("alter role application connection limit 8")
+            .execute(&mut *change)
+            .await
+            .unwrap();
+        let run = Arc::clone(&one);
+        let run = tokio::spawn(async move { invoke(&run).await });
+        let waiting = "select count(*)::text from pg_stat_activity where usename = 'clinic' and wait_event_type = 'Lock'";
+        eventually(
+            "a wait for the rival",
+            async || text(clinic, waiting).await,
+            |waiting| waiting == "1",
+        )
+        .await;
+        change.commit().await.unwrap();
+        run.await.unwrap().unwrap();
         assert_eq!(
-            text(&mut clinic, ATTRIBUTES).await,
+            text(clinic, ATTRIBUTES).await,
             format!("t f f f f f {CEILING}")
         );
-        assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    }
-
-    // Somebody else changes the role at the very moment: the server refuses the later change.
-    clinic
-        .sql("alter role application connection limit 7")
-        .await;
-    let mut rival = clinic.database.admin().await.unwrap();
-    let mut change = rival.begin().await.unwrap();
-    sqlx::raw_sql("alter role application connection limit 8")
-        .execute(&mut *change)
-        .await
-        .unwrap();
-    let run = Arc::clone(&one);
-    let run = tokio::spawn(async move { invoke(&run).await });
-    let start = Instant::now();
-    let waiting = "select count(*)::text from pg_stat_activity where usename = 'clinic' and wait_event_type = 'Lock'";
-    while text(&mut clinic, waiting).await != "1" {
-        assert!(start.elapsed() < PATIENCE, "nobody waits for the rival");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    change.commit().await.unwrap();
-    run.await.unwrap().unwrap();
-    assert_eq!(
-        text(&mut clinic, ATTRIBUTES).await,
-        format!("t f f f f f {CEILING}")
-    );
-    for fleet in [one, other] {
-        Arc::into_inner(fleet).unwrap().shutdown().await;
-    }
-    clinic.close().await;
+        for fleet in [one, other] {
+            Arc::into_inner(fleet).unwrap().shutdown().await;
+        }
+    }).await;
 }

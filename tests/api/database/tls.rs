@@ -5,7 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use sqlx::AssertSqlSafe;
 use tempfile::NamedTempFile;
 
-use crate::support::clinic::{Clinic, problem};
+use crate::support::clinic::{Clinic, problem, run_test};
 
 /// A server with TLS whose certificate names `localhost`, and the file of who signed it.
 async fn server() -> (Database, NamedTempFile) {
@@ -50,59 +50,64 @@ async fn each_mode_encrypts_and_verifies_what_it_says() {
     let authority = authority.path().display().to_string();
     let named = database.application_url().replace("127.0.0.1", "localhost");
     let unnamed = database.application_url();
-    let mut clinic = Clinic::open_on(database, "", |fleet| fleet).await;
-    let encrypted = "select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid)
+    run_test(
+        Clinic::open_on(database, "", |fleet| fleet),
+        async |clinic| {
+            let encrypted =
+                "select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid)
                      where usename = 'application'";
-    for (url, parameters, works) in [
-        (&named, "sslmode=disable", Some(false)),
-        (&named, "sslmode=prefer", Some(true)),
-        (&named, "sslmode=require", Some(true)),
-        (
-            &named,
-            &format!("sslmode=verify-full&sslrootcert={authority}"),
-            Some(true),
-        ),
-        (
-            &named,
-            &format!("sslaccept=strict&sslcert={authority}"),
-            Some(true),
-        ),
-        // Signed by somebody whom nobody knows.
-        (&named, "sslmode=verify-full", None),
-        (&named, "sslaccept=strict", None),
-        (&named, "sslmode=verify-ca", None),
-        // The right authority, another host.
-        (
-            &unnamed,
-            &format!("sslmode=verify-ca&sslcert={authority}"),
-            Some(true),
-        ),
-        (
-            &unnamed,
-            &format!("sslmode=verify-full&sslcert={authority}"),
-            None,
-        ),
-    ] {
-        let url = format!("{url}?{parameters}");
-        let fleet = clinic
-            .another_fleet(|fleet| fleet.variable("DATABASE_URL", url))
-            .await;
-        let reply = crate::support::probe::get(&fleet, "/api/doctors").await;
-        match works {
-            Some(tls) => {
-                assert_eq!(reply.status, 200, "{parameters}: {reply:?}");
-                let seen: Option<bool> = sqlx::query_scalar(encrypted)
-                    .fetch_one(&mut clinic.admin)
-                    .await
-                    .unwrap();
-                assert_eq!(seen, Some(tls), "{parameters}");
+            for (url, parameters, works) in [
+                (&named, "sslmode=disable", Some(false)),
+                (&named, "sslmode=prefer", Some(true)),
+                (&named, "sslmode=require", Some(true)),
+                (
+                    &named,
+                    &format!("sslmode=verify-full&sslrootcert={authority}"),
+                    Some(true),
+                ),
+                (
+                    &named,
+                    &format!("sslaccept=strict&sslcert={authority}"),
+                    Some(true),
+                ),
+                // Signed by somebody whom nobody knows.
+                (&named, "sslmode=verify-full", None),
+                (&named, "sslaccept=strict", None),
+                (&named, "sslmode=verify-ca", None),
+                // The right authority, another host.
+                (
+                    &unnamed,
+                    &format!("sslmode=verify-ca&sslcert={authority}"),
+                    Some(true),
+                ),
+                (
+                    &unnamed,
+                    &format!("sslmode=verify-full&sslcert={authority}"),
+                    None,
+                ),
+            ] {
+                let url = format!("{url}?{parameters}");
+                let fleet = clinic
+                    .another_fleet(|fleet| fleet.variable("DATABASE_URL", url))
+                    .await;
+                let reply = crate::support::probe::get(&fleet, "/api/doctors").await;
+                match works {
+                    Some(tls) => {
+                        assert_eq!(reply.status, 200, "{parameters}: {reply:?}");
+                        let seen: Option<bool> = sqlx::query_scalar(encrypted)
+                            .fetch_one(&mut clinic.admin)
+                            .await
+                            .unwrap();
+                        assert_eq!(seen, Some(tls), "{parameters}");
+                    }
+                    None => {
+                        problem(&reply, 500, "misconfigured");
+                    }
+                }
+                fleet.shutdown().await;
+                clinic.sessions_are_gone().await;
             }
-            None => {
-                problem(&reply, 500, "misconfigured");
-            }
-        }
-        fleet.shutdown().await;
-        clinic.sessions_are_gone().await;
-    }
-    clinic.close().await;
+        },
+    )
+    .await;
 }

@@ -39,7 +39,12 @@ async fn invocations_beyond_reserved_concurrency_are_throttled() {
         .unwrap();
     let slow = get(&fleet, "/probe?sleep_ms=500");
     let refused = async {
-        eventually("the slow request", || live(&fleet).pop()).await;
+        eventually(
+            "the slow request",
+            async || live(&fleet).len(),
+            |count| *count == 1,
+        )
+        .await;
         get(&fleet, "/probe").await
     };
     let (slow, refused) = tokio::join!(slow, refused);
@@ -148,9 +153,11 @@ async fn a_managed_environment_survives_one_invocations_time_out() {
     let late = get(&fleet, "/probe?sleep_ms=2500").await;
     assert_eq!(late.status, 500);
     assert_eq!(pid(&get(&fleet, "/probe").await), first);
-    eventually("the late answer to be taken", || {
-        (live(&fleet)[0].served == 3).then_some(())
-    })
+    eventually(
+        "the late answer to be taken",
+        async || live(&fleet)[0].served,
+        |served| *served == 3,
+    )
     .await;
     assert_eq!(pid(&get(&fleet, "/probe").await), first);
     fleet.shutdown().await;

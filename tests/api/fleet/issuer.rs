@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use serde_json::{Value, json};
 
 use crate::support::{
-    clinic::Clinic,
+    clinic::{Clinic, run_test},
     probe::{get, probe, send},
 };
 
@@ -104,29 +104,30 @@ Resources:
 
 #[tokio::test]
 async fn every_route_that_shows_anything_asks_for_a_token() {
-    let mut clinic = Clinic::open().await;
-    let doctor = clinic.doctor("A", "UTC").await;
-    let patient = clinic.patient("P").await;
-    let tokens = [
-        clinic.doctor_token(doctor).await,
-        clinic.patient_token(patient).await,
-    ];
-    for route in clinic.fleet.routes() {
-        let (method, path) = route.split_once(' ').unwrap();
-        let path = path.replace("{id}", &doctor.to_string());
-        let method: Method = method.parse().unwrap();
-        let reply = clinic.send(method, &path, None, &[], None).await;
-        if path == "/api/live" || path == "/api/openapi.json" {
-            assert_eq!(reply.status, 200, "{route}");
-        } else {
-            assert_eq!(reply.status, 401, "{route}");
-            assert_eq!(reply.json(), json!({ "message": "Unauthorized" }));
+    run_test(Clinic::open(), async |clinic| {
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
+        let patient = clinic.patient("Mrs. Lindqvist").await;
+        let tokens = [
+            clinic.doctor_token(doctor).await,
+            clinic.patient_token(patient).await,
+        ];
+        for route in clinic.fleet.routes() {
+            let (method, path) = route.split_once(' ').unwrap();
+            let path = path.replace("{id}", &doctor.to_string());
+            let method: Method = method.parse().unwrap();
+            let reply = clinic.send(method, &path, None, &[], None).await;
+            if path == "/api/live" || path == "/api/openapi.json" {
+                assert_eq!(reply.status, 200, "{route}");
+            } else {
+                assert_eq!(reply.status, 401, "{route}");
+                assert_eq!(reply.json(), json!({ "message": "Unauthorized" }));
+            }
         }
-    }
-    // What its bearer may do is the functions' to say; the gateway lets both in.
-    for token in tokens {
-        let reply = clinic.get_as(&token, "/api/doctors").await;
-        assert_eq!(reply.status, 200, "{reply:?}");
-    }
-    clinic.close().await;
+        // What its bearer may do is the functions' to say; the gateway lets both in.
+        for token in tokens {
+            let reply = clinic.get_as(&token, "/api/doctors").await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+    })
+    .await;
 }

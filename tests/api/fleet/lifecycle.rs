@@ -9,22 +9,21 @@ use fleet::{EnvironmentState, Source};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::support::probe::{eventually, get, kernel_state, lines, live, pid, probe, together};
+use crate::support::probe::{
+    environment_in, eventually, get, kernel_state, lines, live, pid, probe, together,
+};
 
 #[tokio::test]
 async fn an_idle_environment_is_stopped_and_runs_again_when_used() {
     let fleet = probe().start().await.unwrap();
     for _ in 0..3 {
         assert_eq!(get(&fleet, "/probe").await.status, 200);
-        let environment = eventually("a frozen environment", || {
-            live(&fleet)
-                .pop()
-                .filter(|found| found.state == EnvironmentState::Frozen)
-        })
-        .await;
-        eventually("the kernel to agree", || {
-            (kernel_state(environment.pid) == Some('T')).then_some(())
-        })
+        let environment = environment_in(&fleet, EnvironmentState::Frozen).await;
+        eventually(
+            "the kernel to agree",
+            async || kernel_state(environment.pid),
+            |state| *state == Some('T'),
+        )
         .await;
     }
     assert_eq!(fleet.counters("probe").started, 1);
@@ -38,12 +37,7 @@ async fn an_idle_environment_is_stopped_and_runs_again_when_used() {
 async fn without_freezing_an_idle_environment_runs_on() {
     let fleet = probe().freeze(false).start().await.unwrap();
     get(&fleet, "/probe").await;
-    let environment = eventually("an idle environment", || {
-        live(&fleet)
-            .pop()
-            .filter(|found| found.state == EnvironmentState::Idle)
-    })
-    .await;
+    let environment = environment_in(&fleet, EnvironmentState::Idle).await;
     assert_ne!(kernel_state(environment.pid), Some('T'));
     fleet.shutdown().await;
 }
@@ -53,11 +47,11 @@ async fn a_frozen_environment_makes_no_progress_until_thawed() {
     let fleet = probe().start().await.unwrap();
     let busy = get(&fleet, "/probe?sleep_ms=300&print=begun");
     let hold = async {
-        eventually("the invocation to begin", || {
-            lines(&fleet, Source::Stdout)
-                .contains(&"begun".to_owned())
-                .then_some(())
-        })
+        eventually(
+            "the invocation to begin",
+            async || lines(&fleet, Source::Stdout),
+            |lines| lines.contains(&"begun".to_owned()),
+        )
         .await;
         let id = live(&fleet).pop().unwrap().id;
         assert!(fleet.freeze(&id));
@@ -85,13 +79,7 @@ async fn sigterm_reaches_an_environment_with_an_extension() {
         .await
         .unwrap();
     get(&fleet, "/probe").await;
-    let id = eventually("a frozen environment", || {
-        live(&fleet)
-            .pop()
-            .filter(|found| found.state == EnvironmentState::Frozen)
-    })
-    .await
-    .id;
+    let id = environment_in(&fleet, EnvironmentState::Frozen).await.id;
     assert!(fleet.reap(&id).await);
     assert!(lines(&fleet, Source::Stdout).contains(&"probe: hook ran".to_owned()));
     assert_eq!(
@@ -123,9 +111,11 @@ async fn environments_that_are_idle_for_long_are_reaped() {
         .await
         .unwrap();
     get(&fleet, "/probe").await;
-    eventually("the idle environment to end", || {
-        live(&fleet).is_empty().then_some(())
-    })
+    eventually(
+        "the idle environment to end",
+        async || live(&fleet),
+        Vec::is_empty,
+    )
     .await;
     assert_eq!(get(&fleet, "/probe").await.status, 200);
     assert_eq!(fleet.counters("probe").started, 2);
@@ -149,12 +139,7 @@ async fn nothing_is_left_running_after_a_shutdown() {
 async fn a_shutdown_is_bounded_by_its_grace_not_by_the_invocation() {
     let fleet = probe().start().await.unwrap();
     let hanging = tokio::spawn(get(&fleet, "/probe?sleep_ms=19000"));
-    let environment = eventually("the request to begin", || {
-        live(&fleet)
-            .pop()
-            .filter(|found| found.state == EnvironmentState::Busy)
-    })
-    .await;
+    let environment = environment_in(&fleet, EnvironmentState::Busy).await;
     let start = Instant::now();
     fleet.shutdown().await;
     assert!(
@@ -174,11 +159,11 @@ async fn a_fleet_to_be_killed() {
     // Busy, because a process that waits notices that nobody is there: polling, it loses its
     // connection; stopped, it gets the kernel's SIGHUP.
     let busy = tokio::spawn(get(&fleet, "/probe?sleep_ms=60000&print=begun"));
-    eventually("the invocation to begin", || {
-        lines(&fleet, Source::Stdout)
-            .contains(&"begun".to_owned())
-            .then_some(())
-    })
+    eventually(
+        "the invocation to begin",
+        async || lines(&fleet, Source::Stdout),
+        |lines| lines.contains(&"begun".to_owned()),
+    )
     .await;
     println!("\nenvironment: {}", live(&fleet)[0].pid);
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
@@ -215,8 +200,13 @@ async fn processes_end_with_a_fleet_that_is_killed() {
     assert!(kernel_state(pid).is_some());
     holder.kill().await.unwrap();
     // Where nobody collects orphans at once, what is left of one is a zombie.
-    let ended = || matches!(kernel_state(pid), None | Some('Z')).then_some(());
-    eventually("the environment to end with its fleet", ended).await;
+    let ended = |state: &Option<char>| matches!(state, None | Some('Z'));
+    eventually(
+        "the environment to end with its fleet",
+        async || kernel_state(pid),
+        ended,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -224,8 +214,10 @@ async fn a_dropped_fleet_kills_its_processes() {
     let fleet = probe().start().await.unwrap();
     let pid = pid(&get(&fleet, "/probe").await);
     drop(fleet);
-    eventually("the process to be gone", || {
-        kernel_state(pid).is_none().then_some(())
-    })
+    eventually(
+        "the process to be gone",
+        async || kernel_state(pid),
+        Option::is_none,
+    )
     .await;
 }

@@ -16,7 +16,7 @@ use shared::{
 use uuid::Uuid;
 
 use crate::support::{
-    clinic::{Clinic, problem},
+    clinic::{Clinic, problem, run_test},
     probe::{Reply, get_as, probe, send_as, staff},
 };
 
@@ -198,65 +198,68 @@ fn expected(reply: &Reply) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn functions_accept_exactly_the_described_parameters() {
-    let clinic = Clinic::open().await;
-    let document = document();
-    let token = staff(&clinic.fleet);
-    for (route, operation) in operations(&document) {
-        let described = parameters(operation, "query");
-        let (method, _) = route.split_once(' ').expect("a method and a path");
-        let method = method.parse().expect("a method");
-        let unknown = format!("{}?no-such-parameter=1", path(&route));
-        let known = expected(&clinic.send(method, &unknown, Some(&token), &[], None).await);
-        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
-        assert_eq!(known, described.keys().copied().collect(), "{route}");
-        if let Some(limit) = described.get("limit") {
-            let most = limit["maximum"].as_u64().expect("a maximum");
-            let above = format!("{}?limit={}", path(&route), most + 1);
-            let said = problem(&clinic.get(&above).await, 400, "bad-request");
-            let bounds = format!("from 1 to {most}");
-            assert!(
-                said["detail"].as_str().unwrap().contains(&bounds),
-                "{route}: {said}"
-            );
+async fn functions_know_the_parameters_that_are_described_and_no_others() {
+    run_test(Clinic::open(), async |clinic| {
+        let document = document();
+        let token = staff(&clinic.fleet);
+        for (route, operation) in operations(&document) {
+            let described = parameters(operation, "query");
+            let (method, _) = route.split_once(' ').expect("a method and a path");
+            let method = method.parse().expect("a method");
+            let unknown = format!("{}?no-such-parameter=1", path(&route));
+            let known = expected(&clinic.send(method, &unknown, Some(&token), &[], None).await);
+            let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+            assert_eq!(known, described.keys().copied().collect(), "{route}");
+            if let Some(limit) = described.get("limit") {
+                let most = limit["maximum"].as_u64().expect("a maximum");
+                let above = format!("{}?limit={}", path(&route), most + 1);
+                let said = problem(&clinic.get(&above).await, 400, "bad-request");
+                let bounds = format!("from 1 to {most}");
+                assert!(
+                    said["detail"].as_str().unwrap().contains(&bounds),
+                    "{route}: {said}"
+                );
+            }
         }
-    }
-    clinic.close().await;
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn functions_accept_exactly_the_described_fields() {
-    let clinic = Clinic::open().await;
-    let document = document();
-    let token = staff(&clinic.fleet);
-    let mut seen = 0;
-    for (route, operation) in operations(&document) {
-        let Some(body) = operation.pointer("/requestBody/content/application~1json/schema") else {
-            continue;
-        };
-        let name = body["$ref"].as_str().expect("a named type");
-        let described = document.pointer(name.trim_start_matches('#')).expect(name);
-        let described = described["properties"].as_object().expect("properties");
-        let (method, _) = route.split_once(' ').expect("a method and a path");
-        let unknown = serde_json::json!({ "noSuchField": 1 });
-        let headers = [("if-match", "\"any\"")];
-        let method: http::Method = method.parse().expect("a method");
-        let send = async |body: &Value| {
-            let (method, path) = (method.clone(), path(&route));
-            clinic
-                .send(method, &path, Some(&token), &headers, Some(body))
-                .await
-        };
-        let known = expected(&send(&unknown).await);
-        assert_eq!(known, described.keys().cloned().collect(), "{route}");
-        // An array of the fields' values is refused too.
-        let said = problem(&send(&Value::Array(Vec::new())).await, 400, "bad-request");
-        let detail = said["detail"].as_str().expect("a text");
-        assert!(detail.contains("JSON object"), "{route}: {detail}");
-        seen += 1;
-    }
-    assert_eq!(seen, 7, "routes with a body");
-    clinic.close().await;
+async fn functions_know_the_fields_that_are_described_and_no_others() {
+    run_test(Clinic::open(), async |clinic| {
+        let document = document();
+        let token = staff(&clinic.fleet);
+        let mut seen = 0;
+        for (route, operation) in operations(&document) {
+            let Some(body) = operation.pointer("/requestBody/content/application~1json/schema")
+            else {
+                continue;
+            };
+            let name = body["$ref"].as_str().expect("a named type");
+            let described = document.pointer(name.trim_start_matches('#')).expect(name);
+            let described = described["properties"].as_object().expect("properties");
+            let (method, _) = route.split_once(' ').expect("a method and a path");
+            let unknown = serde_json::json!({ "noSuchField": 1 });
+            let headers = [("if-match", "\"any\"")];
+            let method: http::Method = method.parse().expect("a method");
+            let send = async |body: &Value| {
+                let (method, path) = (method.clone(), path(&route));
+                clinic
+                    .send(method, &path, Some(&token), &headers, Some(body))
+                    .await
+            };
+            let known = expected(&send(&unknown).await);
+            assert_eq!(known, described.keys().cloned().collect(), "{route}");
+            // Not the fields' values in a list either.
+            let said = problem(&send(&Value::Array(Vec::new())).await, 400, "bad-request");
+            let detail = said["detail"].as_str().expect("a text");
+            assert!(detail.contains("JSON object"), "{route}: {detail}");
+            seen += 1;
+        }
+        assert_eq!(seen, 7, "routes with a body");
+    })
+    .await;
 }
 
 #[tokio::test]

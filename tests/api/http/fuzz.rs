@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use shared::clock;
 use uuid::Uuid;
 
-use crate::support::clinic::Clinic;
+use crate::support::clinic::{Clinic, run_test};
 
 /// The seed of the sample clinic and, in `make test`, of what is tried on it.
 const SEED: u32 = 1;
@@ -41,6 +41,12 @@ enum As {
     Patient,
     /// A patient, while another one looks over their shoulder.
     PatientWithPeer,
+}
+
+impl From<Tried> for Clinic {
+    fn from(tried: Tried) -> Self {
+        tried.clinic
+    }
 }
 
 impl Tried {
@@ -123,18 +129,19 @@ async fn run(trial: &Trial<'_>) -> Outcome {
 /// Tries a fleet with the sample clinic as each role, until so many cases were made up for each: with
 /// this seed first, then with the next ones.
 async fn fuzz(cases: u64, examples: u32, first_seed: u32) {
-    let mut tried = Tried::open().await;
-    let start = Instant::now();
-    for role in [As::Staff, As::Doctor, As::Patient, As::PatientWithPeer] {
-        let (mut done, mut seed) = (0, first_seed);
-        while done < cases {
-            done += tried.trial(role, examples, seed).await;
-            let seconds = start.elapsed().as_secs();
-            println!("{seconds} s: {role:?} with seed {seed}: {done} of {cases} cases");
-            seed += 1;
+    run_test(Tried::open(), async |tried| {
+        let start = Instant::now();
+        for role in [As::Staff, As::Doctor, As::Patient, As::PatientWithPeer] {
+            let (mut done, mut seed) = (0, first_seed);
+            while done < cases {
+                done += tried.trial(role, examples, seed).await;
+                let seconds = start.elapsed().as_secs();
+                println!("{seconds} s: {role:?} with seed {seed}: {done} of {cases} cases");
+                seed += 1;
+            }
         }
-    }
-    tried.clinic.close().await;
+    })
+    .await;
 }
 
 #[tokio::test]

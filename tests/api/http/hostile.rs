@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::clinic::Clinic;
+use crate::support::clinic::{Clinic, run_test};
 
 /// An event as API Gateway sends it, with this path, query and host.
 fn event(path: &str, query: &str, host: &str) -> Value {
@@ -24,65 +24,66 @@ fn event(path: &str, query: &str, host: &str) -> Value {
 
 #[tokio::test]
 async fn no_path_query_or_host_is_more_than_a_bad_request() {
-    let clinic = Clinic::open().await;
-    let paths = [
-        "/api/doctors",
-        "",
-        "/",
-        "//",
-        "//evil.example/x",
-        "/api/../..",
-        "/a b",
-        "/ü/日本",
-        "/%",
-        "/%zz",
-        "/?#",
-        "/\u{0}",
-        "/\n",
-        "/\\",
-        "/[::]",
-        "/{id}",
-        "/'\"<>|^`",
-        "no-slash",
-        "http://other/",
-    ];
-    let queries = [
-        "",
-        "&",
-        "=",
-        "%",
-        "%zz",
-        "limit=%FF",
-        "limit=1&&&",
-        "a b",
-        "<>\"`{}|\\^[]",
-        "ü=日本",
-        "\u{0}",
-        "\n",
-        "#",
-        "?",
-        "limit=%00",
-        "%00=1",
-    ];
-    let hosts = ["api.example", "", "a b", "[::1", "::", "a:99999", "ü"];
-    let long = "x".repeat(8000);
-    let events = paths
-        .iter()
-        .map(|path| event(path, "", "api.example"))
-        .chain(
-            queries
-                .iter()
-                .map(|query| event("/api/doctors", query, "api.example")),
-        )
-        .chain(hosts.iter().map(|host| event("/api/doctors", "", host)))
-        .chain([event(&format!("/{long}"), "", "h"), event("/", &long, "h")]);
-    for event in events {
-        let answer = clinic.fleet.invoke("doctors", event.clone()).await;
-        let answer = answer.unwrap_or_else(|error| panic!("{event}: {error}"));
-        let status = answer["statusCode"].as_u64().unwrap();
-        assert!(status == 200 || status == 400, "{event}: {answer}");
-    }
-    assert_eq!(clinic.fleet.environments("doctors").len(), 1);
-    assert_eq!(clinic.get("/api/doctors").await.status, StatusCode::OK);
-    clinic.close().await;
+    run_test(Clinic::open(), async |clinic| {
+        let paths = [
+            "/api/doctors",
+            "",
+            "/",
+            "//",
+            "//evil.example/x",
+            "/api/../..",
+            "/a b",
+            "/ü/日本",
+            "/%",
+            "/%zz",
+            "/?#",
+            "/\u{0}",
+            "/\n",
+            "/\\",
+            "/[::]",
+            "/{id}",
+            "/'\"<>|^`",
+            "no-slash",
+            "http://other/",
+        ];
+        let queries = [
+            "",
+            "&",
+            "=",
+            "%",
+            "%zz",
+            "limit=%FF",
+            "limit=1&&&",
+            "a b",
+            "<>\"`{}|\\^[]",
+            "ü=日本",
+            "\u{0}",
+            "\n",
+            "#",
+            "?",
+            "limit=%00",
+            "%00=1",
+        ];
+        let hosts = ["api.example", "", "a b", "[::1", "::", "a:99999", "ü"];
+        let long = "x".repeat(8000);
+        let events = paths
+            .iter()
+            .map(|path| event(path, "", "api.example"))
+            .chain(
+                queries
+                    .iter()
+                    .map(|query| event("/api/doctors", query, "api.example")),
+            )
+            .chain(hosts.iter().map(|host| event("/api/doctors", "", host)))
+            .chain([event(&format!("/{long}"), "", "h"), event("/", &long, "h")]);
+        for event in events {
+            let answer = clinic.fleet.invoke("doctors", event.clone()).await;
+            let answer = answer.unwrap_or_else(|error| panic!("{event}: {error}"));
+            let status = answer["statusCode"].as_u64().unwrap();
+            assert!(status == 200 || status == 400, "{event}: {answer}");
+        }
+        assert_eq!(clinic.fleet.environments("doctors").len(), 1);
+        assert_eq!(clinic.get("/api/doctors").await.status, StatusCode::OK);
+    })
+    .await;
 }

@@ -21,9 +21,11 @@ async fn a_time_out_kills_the_environment_and_the_next_request_works() {
     let next = get(&fleet, "/probe").await;
     assert_eq!(next.status, 200);
     assert_ne!(pid(&next), first);
-    eventually("the process to be gone", || {
-        kernel_state(first).is_none().then_some(())
-    })
+    eventually(
+        "the process to be gone",
+        async || kernel_state(first),
+        Option::is_none,
+    )
     .await;
     let timed_out = |line: &String| line.contains("Task timed out after 1.00 seconds");
     assert!(lines(&fleet, Source::Platform).iter().any(timed_out));
@@ -113,10 +115,7 @@ async fn an_init_error_fails_its_invocation_as_reported() {
         panic!("a function error, not {invoked:?}");
     };
     assert_eq!(error["errorType"], "Probe.Init");
-    eventually("the process to end", || {
-        live(&fleet).is_empty().then_some(())
-    })
-    .await;
+    eventually("the process to end", async || live(&fleet), Vec::is_empty).await;
     fleet.shutdown().await;
 }
 
@@ -143,10 +142,7 @@ async fn assert_init_times_out(variable: &str) {
     };
     assert_eq!(error["errorMessage"], "Init timed out after 10s");
     assert!(start.elapsed() >= Duration::from_secs(10));
-    eventually("the process to end", || {
-        live(&fleet).is_empty().then_some(())
-    })
-    .await;
+    eventually("the process to end", async || live(&fleet), Vec::is_empty).await;
     fleet.shutdown().await;
 }
 

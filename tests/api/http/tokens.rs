@@ -30,7 +30,7 @@ use tokio_rustls::{
 use url::Url;
 
 use crate::support::{
-    clinic::{Clinic, problem},
+    clinic::{Clinic, problem, run_test},
     probe::eventually,
 };
 
@@ -234,54 +234,62 @@ async fn each_new_session_logs_in_with_a_token_of_that_moment() {
         gateway.port,
         certificate.display()
     );
-    let mut clinic = Clinic::open_on(database, "", |fleet| {
-        let fleet = fleet
-            .function_variable("doctors", "DATABASE_URL", url)
-            .function_variable("doctors", "DATABASE_IAM_AUTH", "on")
-            .function_variable("doctors", "AWS_SESSION_TOKEN", "session/token+of=the/role")
-            .function_variable("doctors", "RUST_LOG", "trace");
-        let keys = Moto::variables(1).into_iter();
-        keys.chain(clock.variables())
-            .fold(fleet, |fleet, (name, value)| {
-                fleet.function_variable("doctors", name, value)
-            })
-    })
+    run_test(
+        Clinic::open_on(database, "", |fleet| {
+            let fleet = fleet
+                .function_variable("doctors", "DATABASE_URL", url)
+                .function_variable("doctors", "DATABASE_IAM_AUTH", "on")
+                .function_variable("doctors", "AWS_SESSION_TOKEN", "session/token+of=the/role")
+                .function_variable("doctors", "RUST_LOG", "trace");
+            let keys = Moto::variables(1).into_iter();
+            keys.chain(clock.variables())
+                .fold(fleet, |fleet, (name, value)| {
+                    fleet.function_variable("doctors", name, value)
+                })
+        }),
+        async |clinic| {
+            clinic.sql("select pg_reload_conf()").await;
+
+            // Minutes, and at last far beyond the life of the first token: with an old one, nobody gets in.
+            for minutes in [0, 1, 1, 14, 60] {
+                clock.put_forward(TimeDelta::minutes(minutes));
+                let reply = clinic.get("/api/doctors").await;
+                assert_eq!(reply.status, 200, "{reply:?}");
+            }
+            let tokens = gateway.tokens();
+            assert_eq!(tokens.len(), 5, "one for each session");
+            for (minutes, pair) in [1, 1, 14, 60].into_iter().zip(tokens.windows(2)) {
+                let step = pair[1].signed_at - pair[0].signed_at;
+                assert!(step >= TimeDelta::minutes(minutes), "{minutes}: {step}");
+                assert_ne!(pair[0].text, pair[1].text);
+            }
+            assert_eq!(clinic.fleet.environments("doctors").len(), 1);
+
+            // Refused for a moment, as RDS does when too many come at once: asked again, with a new token.
+            gateway.refuses.store(true, Ordering::Relaxed);
+            let request = tokio::spawn(crate::support::probe::get(&clinic.fleet, "/api/doctors"));
+            eventually(
+                "a refusal",
+                async || gateway.tokens().len(),
+                |tokens| *tokens > 5,
+            )
+            .await;
+            gateway.refuses.store(false, Ordering::Relaxed);
+            assert_eq!(request.await.unwrap().status, 200);
+            // And for good.
+            gateway.refuses.store(true, Ordering::Relaxed);
+            let reply = clinic.get("/api/doctors").await;
+            problem(&reply, 503, "credentials-unavailable");
+
+            for token in gateway.tokens() {
+                let signature = &token.text[token.text.find("X-Amz-Signature=").unwrap()..];
+                for line in clinic.fleet.logs("doctors") {
+                    assert!(!line.text.contains(signature), "{}", line.text);
+                    assert!(!line.text.contains("session/token"), "{}", line.text);
+                    assert!(!line.text.contains("session%2Ftoken"), "{}", line.text);
+                }
+            }
+        },
+    )
     .await;
-    clinic.sql("select pg_reload_conf()").await;
-
-    // Minutes, and at last far beyond the life of the first token: with an old one, nobody gets in.
-    for minutes in [0, 1, 1, 14, 60] {
-        clock.put_forward(TimeDelta::minutes(minutes));
-        let reply = clinic.get("/api/doctors").await;
-        assert_eq!(reply.status, 200, "{reply:?}");
-    }
-    let tokens = gateway.tokens();
-    assert_eq!(tokens.len(), 5, "one for each session");
-    for (minutes, pair) in [1, 1, 14, 60].into_iter().zip(tokens.windows(2)) {
-        let step = pair[1].signed_at - pair[0].signed_at;
-        assert!(step >= TimeDelta::minutes(minutes), "{minutes}: {step}");
-        assert_ne!(pair[0].text, pair[1].text);
-    }
-    assert_eq!(clinic.fleet.environments("doctors").len(), 1);
-
-    // Refused for a moment, as RDS does when too many come at once: asked again, with a new token.
-    gateway.refuses.store(true, Ordering::Relaxed);
-    let request = tokio::spawn(crate::support::probe::get(&clinic.fleet, "/api/doctors"));
-    eventually("a refusal", || (gateway.tokens().len() > 5).then_some(())).await;
-    gateway.refuses.store(false, Ordering::Relaxed);
-    assert_eq!(request.await.unwrap().status, 200);
-    // And for good.
-    gateway.refuses.store(true, Ordering::Relaxed);
-    let reply = clinic.get("/api/doctors").await;
-    problem(&reply, 503, "credentials-unavailable");
-
-    for token in gateway.tokens() {
-        let signature = &token.text[token.text.find("X-Amz-Signature=").unwrap()..];
-        for line in clinic.fleet.logs("doctors") {
-            assert!(!line.text.contains(signature), "{}", line.text);
-            assert!(!line.text.contains("session/token"), "{}", line.text);
-            assert!(!line.text.contains("session%2Ftoken"), "{}", line.text);
-        }
-    }
-    clinic.close().await;
 }

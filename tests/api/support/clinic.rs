@@ -1,23 +1,24 @@
 //! A clinic: the real functions on a fleet, a PostgreSQL of its own, and a few people in it.
 
-use std::time::{Duration, Instant};
+use std::panic::AssertUnwindSafe;
 
 use chrono::Timelike;
 use fleet::{
     Binaries, Builder, Fleet, LogLine,
     database::{self, Database},
 };
+use futures_util::FutureExt;
 use http::Method;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::support::probe::{PATIENCE, Reply, get, get_as, send_as};
+use crate::support::probe::{Reply, eventually, get, get_as, kernel_state, send_as};
 
 /// The application's connection limit unless a test says otherwise: most of the server's 100 slots.
 pub(crate) const CEILING: u32 = 90;
 
-/// A clinic that is open. Closing it checks that nothing panicked in an environment.
+/// A clinic that is open. [`run_test`] closes it.
 pub(crate) struct Clinic {
     pub(crate) fleet: Fleet,
     pub(crate) database: Database,
@@ -212,20 +213,17 @@ impl Clinic {
 
     /// Waits until the application has no session left.
     pub(crate) async fn sessions_are_gone(&mut self) {
-        let start = Instant::now();
-        while self.sessions().await > 0 {
-            if start.elapsed() > PATIENCE {
-                let left =
-                    "select string_agg(a::text, E'\\n') from pg_stat_activity a where usename = $1";
-                let left: String = sqlx::query_scalar(left)
-                    .bind(database::APPLICATION)
-                    .fetch_one(&mut self.admin)
-                    .await
-                    .expect("the server's view");
-                panic!("sessions are left:\n{left}");
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let left = async || {
+            self.sql("select pg_stat_clear_snapshot()").await;
+            sqlx::query_scalar::<_, String>(
+                "select a::text from pg_stat_activity a where usename = $1",
+            )
+            .bind(database::APPLICATION)
+            .fetch_all(&mut self.admin)
+            .await
+            .expect("the server's view")
+        };
+        eventually("the application's sessions to end", left, Vec::is_empty).await;
     }
 
     /// The application's URL, without parameters.
@@ -246,14 +244,54 @@ impl Clinic {
         log.len().try_into().expect("a log that fits in memory")
     }
 
+    /// Ends the fleet and its server, and checks that nothing panicked in an environment.
     pub(crate) async fn close(self) {
-        for function in self.fleet.functions() {
-            for line in self.fleet.logs(function) {
-                assert!(!line.text.contains("panicked"), "{function}: {}", line.text);
-            }
-        }
+        let panics = self.panics();
+        self.end().await;
+        assert_eq!(panics, [""; 0], "an environment panicked");
+    }
+
+    /// What environments printed about panics.
+    fn panics(&self) -> Vec<String> {
+        let functions = self.fleet.functions();
+        functions
+            .flat_map(|function| self.fleet.logs(function))
+            .filter(|line| line.text.contains("panicked"))
+            .map(|line| line.text)
+            .collect()
+    }
+
+    async fn end(self) {
         self.fleet.shutdown().await;
         self.database.shutdown().await.expect("the server ends");
+    }
+}
+
+/// Runs a test in a clinic, or at a desk in one, closes it, and gives what the test returns. After
+/// a panic no process is left either, and the panic goes on.
+pub(crate) async fn run_test<T: Into<Clinic>, R>(
+    setup: impl Future<Output = T>,
+    test: impl AsyncFnOnce(&mut T) -> R,
+) -> R {
+    let mut fixture = setup.await;
+    let outcome = AssertUnwindSafe(test(&mut fixture)).catch_unwind().await;
+    let clinic: Clinic = fixture.into();
+    match outcome {
+        Ok(returned) => {
+            clinic.close().await;
+            returned
+        }
+        Err(panic) => {
+            clinic.end().await;
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// A clinic with something beside it, such as the path that a test asks for.
+impl<T> From<(Clinic, T)> for Clinic {
+    fn from((clinic, _): (Clinic, T)) -> Self {
+        clinic
     }
 }
 
@@ -298,4 +336,24 @@ pub(crate) fn problem(reply: &Reply, status: u16, kind: &str) -> Value {
     let again = reply.headers.get("retry-after");
     assert_eq!(again.is_some(), matches!(status, 503 | 504), "{reply:?}");
     problem
+}
+
+#[tokio::test]
+async fn a_test_that_panics_leaves_no_process_and_shows_its_own_panic() {
+    let mut left = None;
+    let test = run_test(Clinic::open(), async |clinic| {
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+        let environments = clinic.fleet.environments("doctors");
+        left = Some((environments[0].pid, clinic.database.port()));
+        panic!("Mrs. Lindqvist slipped on the stairs");
+    });
+    let panic = AssertUnwindSafe(test).catch_unwind().await.unwrap_err();
+    assert_eq!(
+        panic.downcast_ref::<&str>(),
+        Some(&"Mrs. Lindqvist slipped on the stairs")
+    );
+    let (environment, port) = left.unwrap();
+    assert_eq!(kernel_state(environment), None);
+    let refused = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }

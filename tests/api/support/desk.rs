@@ -20,6 +20,12 @@ pub(crate) struct Desk {
     pub(crate) as_patient: String,
 }
 
+impl From<Desk> for Clinic {
+    fn from(desk: Desk) -> Self {
+        desk.clinic
+    }
+}
+
 impl Desk {
     /// The doctor works in UTC, on Fridays from 8 to 12.
     pub(crate) async fn open() -> Self {
@@ -27,7 +33,7 @@ impl Desk {
     }
 
     pub(crate) async fn of(mut clinic: Clinic) -> Self {
-        let doctor = clinic.doctor("A", "UTC").await;
+        let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let patient = clinic.patient("Zoë Secret").await;
         clinic
             .sql("insert into working_hours (doctor_id, weekday, opens, closes) select id, 5, '08:00', '12:00' from doctors")

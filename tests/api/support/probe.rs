@@ -1,5 +1,6 @@
 //! A fleet of the probe, and an HTTP client to talk to it.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use chrono::Timelike;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 /// Longer than anything takes on a machine that does other things too.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One function, on the routes that the tests need.
 const TEMPLATE: &str = "
@@ -185,16 +186,35 @@ pub(crate) fn live(fleet: &Fleet) -> Vec<EnvironmentStatus> {
     environments
 }
 
-/// Looks again until there is something to see.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Looks again until it sees enough, which it returns. After [`PATIENCE`] it panics with what it
+/// saw last.
+pub(crate) async fn eventually<T: Debug>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> T,
+    enough: impl Fn(&T) -> bool,
+) -> T {
     let start = Instant::now();
     loop {
-        if let Some(seen) = look() {
+        let seen = look().await;
+        if enough(&seen) {
             return seen;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "waited in vain for {what}; last seen: {seen:?}"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The probe's newest environment, when it is in this state.
+pub(crate) async fn environment_in(fleet: &Fleet, state: EnvironmentState) -> EnvironmentStatus {
+    let what = format!("an environment that is {state:?}");
+    let in_state = |found: &Option<EnvironmentStatus>| {
+        found.as_ref().is_some_and(|found| found.state == state)
+    };
+    let found = eventually(&what, async || live(fleet).pop(), in_state).await;
+    found.expect("an environment was seen")
 }
 
 /// A time zone in which it is about noon now: no day ends there while a test runs.

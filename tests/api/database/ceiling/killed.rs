@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Answer, complaint};
 use crate::support::{
-    clinic::Clinic,
+    clinic::{Clinic, run_test},
     probe::{PATIENCE, Reply, eventually, get, send_as, staff},
 };
 
@@ -43,19 +43,21 @@ async fn runs_out_of_time(
     function: &str,
     request: JoinHandle<Reply>,
 ) -> Reply {
-    let start = Instant::now();
-    while locks(clinic, false).await == 0 {
-        assert!(start.elapsed() < PATIENCE, "nobody waits for a lock");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually(
+        "a statement that waits for a lock",
+        async || locks(clinic, false).await,
+        |waiting| *waiting == 1,
+    )
+    .await;
     let environment = clinic.fleet.environments(function).pop().unwrap();
     assert_eq!(environment.state, EnvironmentState::Busy);
     assert!(clinic.fleet.freeze(&environment.id));
     let reply = request.await.unwrap();
-    eventually("the environment to be gone", || {
-        let environments = clinic.fleet.environments(function);
-        (environments[0].state == EnvironmentState::Gone).then_some(())
-    })
+    eventually(
+        "the environment to be gone",
+        async || clinic.fleet.environments(function)[0].state,
+        |state| *state == EnvironmentState::Gone,
+    )
     .await;
     let timed_out = clinic.fleet.logs(function).into_iter().any(|line| {
         line.source == Source::Platform && line.text.contains("Task timed out after 2.00 seconds")
@@ -92,68 +94,77 @@ fn assert_ended_by_the_platform(reply: Reply) {
 
 #[tokio::test]
 async fn a_read_killed_in_mid_query_leaves_no_session_and_no_lock() {
-    let mut clinic = clinic(|fleet| fleet).await;
-    let lock = "lock table doctors in access exclusive mode";
-    let blocker = blocker(&clinic, lock).await;
-    let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
-    let reply = runs_out_of_time(&mut clinic, "doctors", request).await;
-    assert_ended_by_the_platform(reply);
-    // While what it waited for is still held.
-    clinic.sessions_are_gone().await;
-    assert_eq!(locks(&mut clinic, false).await, 0);
-    blocker.close().await.unwrap();
-    assert_eq!(clinic.get("/api/doctors").await.status, 200);
-    clinic.close().await;
+    run_test(clinic(|fleet| fleet), async |clinic| {
+        let lock = "lock table doctors in access exclusive mode";
+        let blocker = blocker(clinic, lock).await;
+        let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
+        let reply = runs_out_of_time(clinic, "doctors", request).await;
+        assert_ended_by_the_platform(reply);
+        // While what it waited for is still held.
+        clinic.sessions_are_gone().await;
+        assert_eq!(locks(clinic, false).await, 0);
+        blocker.close().await.unwrap();
+        assert_eq!(clinic.get("/api/doctors").await.status, 200);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_booking_killed_in_mid_query_gives_back_the_row_that_it_holds() {
-    let mut clinic = clinic(|fleet| fleet).await;
-    let (doctor, patient) = (clinic.doctor("A", "UTC").await, clinic.patient("P").await);
-    let draft = json!({
-        "doctorId": doctor, "patientId": patient, "override": true,
-        "startsAt": "2190-01-01T08:00:00Z", "endsAt": "2190-01-01T08:30:00Z",
-    });
-    let token = staff(&clinic.fleet);
-    let path = "/api/appointments";
-    let book = |clinic: &Clinic| {
-        let fleet = &clinic.fleet;
-        send_as(fleet, Method::POST, path, Some(&token), &[], Some(&draft))
-    };
-    // Lets everybody read, and nobody write.
-    let blocker = blocker(&clinic, "lock table appointments in share mode").await;
-    let request = tokio::spawn(book(&clinic));
-    let start = Instant::now();
-    while !is_held(&mut clinic, doctor).await {
-        assert!(start.elapsed() < PATIENCE, "the booking does not begin");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let reply = runs_out_of_time(&mut clinic, "appointments", request).await;
-    assert_ended_by_the_platform(reply);
-    clinic.sessions_are_gone().await;
-    assert!(!is_held(&mut clinic, doctor).await);
-    blocker.close().await.unwrap();
-    // Nothing of it was done.
-    let booked = book(&clinic).await;
-    assert_eq!(booked.status, 201, "{booked:?}");
-    clinic.close().await;
+    run_test(clinic(|fleet| fleet), async |clinic| {
+        let (doctor, patient) = (
+            clinic.doctor("Dr. Okafor", "UTC").await,
+            clinic.patient("Mrs. Lindqvist").await,
+        );
+        let draft = json!({
+            "doctorId": doctor, "patientId": patient, "override": true,
+            "startsAt": "2190-01-01T08:00:00Z", "endsAt": "2190-01-01T08:30:00Z",
+        });
+        let token = staff(&clinic.fleet);
+        let path = "/api/appointments";
+        let book = |clinic: &Clinic| {
+            let fleet = &clinic.fleet;
+            send_as(fleet, Method::POST, path, Some(&token), &[], Some(&draft))
+        };
+        // Lets everybody read, and nobody write.
+        let blocker = blocker(clinic, "lock table appointments in share mode").await;
+        let request = tokio::spawn(book(clinic));
+        eventually(
+            "the booking to lock the doctor",
+            async || is_held(clinic, doctor).await,
+            |held| *held,
+        )
+        .await;
+        let reply = runs_out_of_time(clinic, "appointments", request).await;
+        assert_ended_by_the_platform(reply);
+        clinic.sessions_are_gone().await;
+        assert!(!is_held(clinic, doctor).await);
+        blocker.close().await.unwrap();
+        // Nothing of it was done.
+        let booked = book(clinic).await;
+        assert_eq!(booked.status, 201, "{booked:?}");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn where_the_server_does_not_look_after_its_clients_the_session_stays() {
-    let mut clinic =
-        clinic(|fleet| fleet.variable("DATABASE_CONNECTION_CHECK_INTERVAL_MS", "0")).await;
-    let lock = "lock table doctors in access exclusive mode";
-    let blocker = blocker(&clinic, lock).await;
-    let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
-    runs_out_of_time(&mut clinic, "doctors", request).await;
-    // Three times as long as it takes the server to notice where it looks.
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(3) {
-        assert_eq!(locks(&mut clinic, false).await, 1, "the check cannot fail");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    blocker.close().await.unwrap();
-    clinic.sessions_are_gone().await;
-    clinic.close().await;
+    run_test(
+        clinic(|fleet| fleet.variable("DATABASE_CONNECTION_CHECK_INTERVAL_MS", "0")),
+        async |clinic| {
+            let lock = "lock table doctors in access exclusive mode";
+            let blocker = blocker(clinic, lock).await;
+            let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
+            runs_out_of_time(clinic, "doctors", request).await;
+            // Three times as long as it takes the server to notice where it looks.
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(3) {
+                assert_eq!(locks(clinic, false).await, 1, "the check cannot fail");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            blocker.close().await.unwrap();
+            clinic.sessions_are_gone().await;
+        },
+    )
+    .await;
 }
