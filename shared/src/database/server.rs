@@ -2,5 +2,4 @@
 
 pub mod activity;
 pub mod health;
-#[cfg(feature = "operator")]
 pub mod limits;

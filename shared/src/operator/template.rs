@@ -40,10 +40,21 @@ pub struct Template {
     pub functions: Vec<Function>,
     /// What guards their routes.
     pub http_api: Result<HttpApi, Unusable>,
-    /// The names under `Parameters`.
-    pub parameters: Vec<String>,
+    /// What stands under `Parameters`, in the template's order.
+    pub parameters: Vec<Parameter>,
     /// What may make further functions and is not read.
     pub unread: Vec<Unread>,
+}
+
+/// One of the template's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// The value that was given, else its `Default`; none if there is neither.
+    pub value: Option<String>,
+    /// `NoEcho`: its value must not be shown.
+    pub secret: bool,
 }
 
 /// One function. What is not understood stays an error in its place.
@@ -210,12 +221,12 @@ pub fn parse(text: &str, parameters: &Parameters) -> Result<Template, TemplateEr
         functions.extend(Reader::new(logical_id, resource, globals, kind, &scope).function());
     }
     let declared = lookup(document, &["Parameters"]).and_then(Yaml::as_mapping);
-    let names = declared.into_iter().flatten();
+    let declared = declared.into_iter().flatten();
     Ok(Template {
         functions,
         http_api: http_api::read(document, &scope),
-        parameters: names
-            .filter_map(|(name, _)| name.as_str().map(str::to_owned))
+        parameters: declared
+            .filter_map(|(name, node)| Some(resolve::parameter(name.as_str()?, node, parameters)))
             .collect(),
         unread,
     })

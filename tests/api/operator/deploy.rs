@@ -13,9 +13,6 @@ use tempfile::TempDir;
 
 use crate::operator::budget::headroom;
 
-/// What SAM itself reads templates with.
-const YAML: &str = "PyYAML==6.0.4";
-
 /// A copy of what the script reads, the stand-ins, and what they answer.
 struct Account {
     folder: TempDir,
@@ -29,26 +26,19 @@ struct Ended {
 
 impl Account {
     /// With a stage `dev` and no stack yet.
-    async fn empty() -> Self {
+    fn empty() -> Self {
         let account = Self {
             folder: tempfile::tempdir().unwrap(),
         };
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for file in [
-            ".ci/deploy",
-            ".ci/settings.py",
-            "samconfig.toml",
-            "template.yaml",
-        ] {
+        for file in [".ci/deploy", "samconfig.toml", "template.yaml"] {
             account.copy(&root.join(file), file);
         }
         let stand_ins = root.join("tests/api/operator/deploy");
         account.copy(&stand_ins.join("aws"), "aws/bin/aws");
         account.copy(&stand_ins.join("sam"), "sam/bin/sam");
         account.copy(&stand_ins.join("make"), "bin/make");
-        let python = fleet::python::programs(YAML).await.unwrap().join("python3");
-        let python = format!("#!/bin/sh\nexec '{}' \"$@\"\n", python.display());
-        account.script("sam/bin/python", &python);
+        account.script("sam/bin/python", "#!/bin/sh\nexec python3 \"$@\"\n");
         // Cargo's part is cargo's, and the program it has built is asked.
         let budget = headroom();
         let budget = Path::new(budget.get_program()).display();
@@ -62,8 +52,8 @@ impl Account {
     }
 
     /// With a stack that was deployed before.
-    async fn deployed() -> Self {
-        let account = Self::empty().await;
+    fn deployed() -> Self {
+        let account = Self::empty();
         account.says("stack", "");
         account.says("release", "of-before");
         account
@@ -154,9 +144,9 @@ const CODE: &str = "aws lambda update-function-code";
 const INVOKE: &str = "aws lambda invoke";
 const DEPLOY: &str = "sam deploy";
 
-#[tokio::test]
-async fn the_first_deployment_migrates_once_the_functions_are_there() {
-    let account = Account::empty().await;
+#[test]
+fn the_first_deployment_migrates_once_the_functions_are_there() {
+    let account = Account::empty();
     account.deploy(HOLDS, "twice", &[]).well();
     assert_eq!(account.changes(), [BUILD, DEPLOY, INVOKE]);
 
@@ -184,9 +174,9 @@ async fn the_first_deployment_migrates_once_the_functions_are_there() {
     }
 }
 
-#[tokio::test]
-async fn a_later_one_migrates_before_and_after() {
-    let account = Account::deployed().await;
+#[test]
+fn a_later_one_migrates_before_and_after() {
+    let account = Account::deployed();
     account.deploy(HOLDS, "twice", &[]).well();
     let steps = [BUILD, CODE, INVOKE, DEPLOY, INVOKE];
     assert_eq!(account.changes(), steps);
@@ -218,9 +208,9 @@ async fn a_later_one_migrates_before_and_after() {
     assert_eq!(account.changes(), woken);
 }
 
-#[tokio::test]
-async fn a_failed_migration_deploys_nothing_unless_it_is_left_out() {
-    let account = Account::deployed().await;
+#[test]
+fn a_failed_migration_deploys_nothing_unless_it_is_left_out() {
+    let account = Account::deployed();
     account.says("failing", "");
     account
         .deploy(HOLDS, "twice", &[])
@@ -244,16 +234,16 @@ async fn a_failed_migration_deploys_nothing_unless_it_is_left_out() {
     assert!(account.changes().is_empty());
 }
 
-#[tokio::test]
-async fn changes_that_somebody_declined_are_not_deployed() {
-    let account = Account::deployed().await;
+#[test]
+fn changes_that_somebody_declined_are_not_deployed() {
+    let account = Account::deployed();
     account.says("declined", "");
     account
         .deploy(HOLDS, "twice", &[])
         .refused(&["nothing was deployed", "of-before"]);
     assert_eq!(account.changes(), [BUILD, CODE, INVOKE, DEPLOY]);
 
-    let account = Account::empty().await;
+    let account = Account::empty();
     account.says("declined", "");
     account
         .deploy(HOLDS, "twice", &[])
@@ -261,9 +251,9 @@ async fn changes_that_somebody_declined_are_not_deployed() {
     assert_eq!(account.changes(), [BUILD, DEPLOY]);
 }
 
-#[tokio::test]
-async fn what_does_not_hold_is_not_even_built() {
-    let account = Account::deployed().await;
+#[test]
+fn what_does_not_hold_is_not_even_built() {
+    let account = Account::deployed();
     account
         .deploy("--max-connections 15", "twice", &[])
         .refused(&["does not hold"]);
@@ -281,9 +271,9 @@ async fn what_does_not_hold_is_not_even_built() {
     assert!(!account.path("target").exists());
 }
 
-#[tokio::test]
-async fn without_an_answer_of_awss_nothing_is_deployed() {
-    let account = Account::deployed().await;
+#[test]
+fn without_an_answer_of_awss_nothing_is_deployed() {
+    let account = Account::deployed();
     account.says(
         "refusal",
         "An error occurred (AccessDenied): not authorized",
@@ -298,9 +288,9 @@ async fn without_an_answer_of_awss_nothing_is_deployed() {
     assert!(!account.path("target").exists());
 }
 
-#[tokio::test]
-async fn settings_are_read_as_sam_reads_them_and_mistakes_named() {
-    let account = Account::empty().await;
+#[test]
+fn settings_are_read_as_sam_reads_them_and_mistakes_named() {
+    let account = Account::empty();
     for (parameters, says) in [
         (["DatabaseConections=25"], "DatabaseConections"),
         (["Nonsense"], "NAME=VALUE"),

@@ -158,7 +158,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Answer, Box<dyn Error>> {
             other_clients: arguments.other_clients,
             role_limit: limits.as_ref().and_then(|limits| limits.role_limit),
         },
-        pooler: url.settings.pgbouncer || limits.as_ref().is_some_and(|limits| limits.pooler),
+        pooler: url.settings.pgbouncer || limits.as_ref().is_some_and(ServerLimits::behind_pooler),
         url,
         account_concurrency: arguments.account_concurrency,
         overlap_fails: arguments.overlap == OverlapMeans::Fail,

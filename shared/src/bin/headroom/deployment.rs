@@ -31,16 +31,23 @@ pub(crate) struct Deployment {
 
 impl Deployment {
     /// Reads the files.
+    ///
+    /// # Errors
+    /// Also if a parameter of the command line is not one of the template's.
     pub(crate) fn read(&self) -> Result<Template, Box<dyn Error>> {
+        let template = template::read(&self.template, &self.given()?)?;
+        known(&template, &pairs(&self.parameters)?)?;
+        Ok(template)
+    }
+
+    /// The values that are given for parameters, by the command line or by samconfig.toml.
+    pub(crate) fn given(&self) -> Result<Parameters, Box<dyn Error>> {
         let mut given = match &self.samconfig {
             Some(file) => samconfig::read(file, &self.stage)?,
             None => Parameters::new(),
         };
-        let asked = pairs(&self.parameters)?;
-        given.extend(asked.clone());
-        let template = template::read(&self.template, &given)?;
-        known(&template, &asked)?;
-        Ok(template)
+        given.extend(pairs(&self.parameters)?);
+        Ok(given)
     }
 }
 
@@ -53,16 +60,21 @@ fn pairs(parameters: &[String]) -> Result<Parameters, Box<dyn Error>> {
     parameters.iter().map(pair).collect()
 }
 
-/// A parameter that the template does not have is a misspelling.
-fn known(template: &Template, asked: &Parameters) -> Result<(), Box<dyn Error>> {
-    let unknown = asked
+/// Refuses a parameter that the template does not have: it is a misspelling.
+pub(crate) fn known(template: &Template, given: &Parameters) -> Result<(), Box<dyn Error>> {
+    let names: Vec<&str> = template
+        .parameters
+        .iter()
+        .map(|parameter| parameter.name.as_str())
+        .collect();
+    let unknown = given
         .keys()
-        .find(|name| !name.starts_with("AWS::") && !template.parameters.contains(name));
+        .find(|name| !name.starts_with("AWS::") && !names.contains(&name.as_str()));
     match unknown {
         None => Ok(()),
         Some(name) => Err(format!(
             "the template has no parameter {name}; it has: {}",
-            template.parameters.join(", ")
+            names.join(", ")
         )
         .into()),
     }

@@ -5,6 +5,7 @@ mod advise;
 mod check;
 mod deployment;
 mod format;
+mod parameters;
 mod plan;
 mod samconfig;
 mod secrets;
@@ -44,6 +45,8 @@ enum Command {
     Check(Box<check::Arguments>),
     /// Turn what was measured into advice: raise, keep or lower each limit.
     Advise(Box<advise::Arguments>),
+    /// Print what a stage's deployment gives the template's parameters.
+    Parameters(parameters::Arguments),
     /// Turn traffic into reserved concurrency and connection limits that fit a ceiling.
     Plan(plan::Arguments),
     /// Watch the sessions of a running database.
@@ -97,6 +100,7 @@ fn run(command: Command) -> Result<Answer, Box<dyn Error>> {
     match command {
         Command::Advise(arguments) => advise::run(&arguments),
         Command::Check(arguments) => check::run(*arguments),
+        Command::Parameters(arguments) => parameters::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Watch(arguments) => watch::run(&arguments),
     }

@@ -1,5 +1,5 @@
-//! Who holds the database's sessions: by function, version and state, against what the server
-//! grants. Seen by a role that may see everybody's, such as the monitor's; it ends nobody's.
+//! Which functions hold the database's sessions, by version and state, and how many the server
+//! grants. It reads as a role that may see all sessions, such as the monitor's, and ends none.
 
 use std::time::Duration;
 
@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection, types::Json};
 use tokio::time::timeout;
 
+use super::limits;
 use crate::{
     config::{ConfigError, database_url::DatabaseUrl},
     database::error::{DatabaseError, Phase},
     database::pool,
 };
 
-/// How long one look may take, connecting included. Whoever looks each minute must not wait for
-/// the look before.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one look may take, connecting included: a monitor that looks each minute must be done
+/// before the next one.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One look.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,8 +27,8 @@ pub struct Sample {
     pub at: DateTime<Utc>,
     /// The application's role.
     pub role: String,
-    /// The smaller of its own and its database's connection limit; none where neither has one, or where it is a
-    /// superuser, whom no limit binds.
+    /// The smaller of its own and its database's connection limit; none if neither has one, or if it
+    /// is a superuser, whom no limit binds.
     pub limit: Option<u32>,
     /// The server's `max_connections`.
     pub max_connections: u32,
@@ -38,12 +39,12 @@ pub struct Sample {
     pub server_sessions: u32,
     /// Sessions of the application's role, on all databases.
     pub sessions: u32,
-    /// Of these, the ones that wait for somebody else's lock.
+    /// Of these, the ones that wait for a lock.
     pub blocked: u32,
     /// Age of the oldest transaction that any client has open in this database, in seconds; none
-    /// where there is none. The look itself does not count.
+    /// if no transaction is open. The look itself does not count.
     pub oldest_transaction: Option<f64>,
-    /// How long the application's longest statement has been running, in seconds; none where none
+    /// How long the application's longest statement has been running, in seconds; none if none
     /// runs.
     pub longest_query: Option<f64>,
     /// The application's sessions by function and version, the largest first.
@@ -57,7 +58,7 @@ pub struct Sample {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Group {
-    /// The function's name; empty where a session does not say, as behind a pooler.
+    /// The function's name; empty if a session does not say, as behind a pooler.
     pub function: String,
     /// Its version.
     pub version: String,
@@ -84,13 +85,12 @@ pub struct Wait {
 
 impl Sample {
     /// The most sessions that the application can have: its role's limit, or what the server has
-    /// for everybody.
+    /// for all clients if that is less.
     pub fn ceiling(&self) -> u32 {
-        let slots = self.max_connections.saturating_sub(self.reserved);
-        self.limit.map_or(slots, |limit| limit.min(slots))
+        limits::session_limit(self.max_connections, self.reserved, self.limit)
     }
 
-    /// The share of the ceiling in use, in percent; 100 where there is no ceiling to share.
+    /// The share of the ceiling in use, in percent; 100 if the ceiling is 0.
     pub fn share(&self) -> f64 {
         match self.ceiling() {
             0 => 100.0,
@@ -136,22 +136,21 @@ impl Sample {
     }
 }
 
-/// Connects, looks, and closes the connection. `role` is the application's; where it is not
-/// given, it is the one role with a connection limit beside the looker's own, as the migrations
-/// make it.
+/// Connects, looks, and closes the connection. `role` is the application's; without it, the one role
+/// with a connection limit beside the one that looks, as the migrations create it.
 ///
 /// # Errors
-/// As for any connection; [`DatabaseError::InvalidConfiguration`] where it is not clear which role is the
-/// application's; [`DatabaseError::NotFound`] where there is none of that name.
+/// Every error of a connection; [`DatabaseError::InvalidConfiguration`] if it is not clear which role is the
+/// application's; [`DatabaseError::UnknownRole`] if there is none of that name.
 pub async fn look_once(url: &DatabaseUrl, role: Option<&str>) -> Result<Sample, DatabaseError> {
     let look = async {
         let mut connection = pool::connect_for_watching(url).await?;
         let sample = look(&mut connection, role).await;
-        // What was seen is seen, whether or not the server hears the goodbye.
+        // What was seen counts, whether or not the server gets the Terminate message.
         let _ = connection.close().await;
         sample
     };
-    match timeout(PATIENCE, look).await {
+    match timeout(LOOK_TIMEOUT, look).await {
         Ok(sample) => sample,
         Err(elapsed) => Err(DatabaseError::Unreachable(elapsed.into())),
     }
@@ -160,7 +159,7 @@ pub async fn look_once(url: &DatabaseUrl, role: Option<&str>) -> Result<Sample, 
 /// Looks, on a connection that is there; see [`look_once`].
 ///
 /// # Errors
-/// As for [`look_once`].
+/// Those of [`look_once`], but for the connection's.
 pub async fn look(
     connection: &mut PgConnection,
     role: Option<&str>,
@@ -170,6 +169,8 @@ pub async fn look(
         Some(role) => role.to_owned(),
         None => application(connection).await?,
     };
+    let limits = limits::of_role(&mut *connection, Some(&role)).await;
+    let limits = limits.map_err(failed)?.ok_or(DatabaseError::UnknownRole)?;
     // Waiting for a lock is seen in the wait event: asking who blocks whom would hold up the lock
     // manager.
     let row = sqlx::query!(
@@ -189,16 +190,6 @@ pub async fn look(
             where usename = $1::text
         )
         select clock_timestamp() as "at!",
-               -- No limit binds a superuser.
-               case when not r.rolsuper
-                   then least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
-               end as "limit",
-               current_setting('max_connections')::int as "max_connections!",
-               current_setting('superuser_reserved_connections')::int
-                   -- PostgreSQL 16 and newer, and Amazon's.
-                   + coalesce(current_setting('reserved_connections', true)::int, 0)
-                   + coalesce(current_setting('rds.rds_reserved_connections', true)::int, 0)
-                   as "reserved!",
                (select count(*) from clients) as "server_sessions!",
                (select count(*) from own) as "sessions!",
                (select count(*) from own where wait_event_type = 'Lock') as "blocked!",
@@ -235,23 +226,19 @@ pub async fn look(
                        group by 1
                    ) w
                ) as "waits!: Json<Vec<Wait>>"
-        from pg_roles r, pg_database d
-        where r.rolname = $1::text and d.datname = current_database()
-        limit 1
         "#,
         role
     )
-    .fetch_optional(connection)
+    .fetch_one(connection)
     .await
-    .map_err(failed)?
-    .ok_or(DatabaseError::UnknownRole)?;
+    .map_err(failed)?;
     let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     Ok(Sample {
         at: row.at,
         role,
-        limit: row.limit.map(i32::unsigned_abs),
-        max_connections: row.max_connections.unsigned_abs(),
-        reserved: row.reserved.unsigned_abs(),
+        limit: limits.role_limit,
+        max_connections: limits.max_connections,
+        reserved: limits.superuser_reserved.saturating_add(limits.reserved),
         server_sessions: count(row.server_sessions),
         sessions: count(row.sessions),
         blocked: count(row.blocked),
@@ -262,7 +249,7 @@ pub async fn look(
     })
 }
 
-/// The one role that logs in with a connection limit, beside the looker's own.
+/// The one role that logs in with a connection limit, beside the one that looks.
 async fn application(connection: &mut PgConnection) -> Result<String, DatabaseError> {
     let mut roles: Vec<String> = sqlx::query_scalar!(
         r#"
@@ -280,7 +267,7 @@ async fn application(connection: &mut PgConnection) -> Result<String, DatabaseEr
         (Some(role), true) => Ok(role),
         _ => Err(ConfigError::Missing {
             name: "DATABASE_APPLICATION_ROLE",
-            hint: "the server has none or several roles with a connection limit; set it to the one that the functions log in as",
+            hint: "the server has no role with a connection limit, or several; set it to the one that the functions log in as",
         }
         .into()),
     }

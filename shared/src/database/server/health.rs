@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 
+use super::limits;
 use crate::database::pool::Statistics;
 
 /// Whether to check the database.
@@ -60,28 +61,13 @@ pub struct ServerHealth {
 /// Looks at the server: its version, and how many of the role's sessions are in use.
 ///
 /// # Errors
-/// The driver's.
+/// [`sqlx::Error`] if the query fails.
 pub async fn look(db: impl PgExecutor<'_>) -> sqlx::Result<ServerHealth> {
-    sqlx::query_as!(
-        ServerHealth,
-        r#"
-        select current_setting('server_version') as "server_version!",
-               (select count(*) from pg_stat_activity where usesysid = r.oid) as "sessions!",
-               least(
-                   -- No limit binds a superuser.
-                   case when not r.rolsuper then nullif(r.rolconnlimit, -1) end,
-                   case when not r.rolsuper then nullif(d.datconnlimit, -1) end,
-                   current_setting('max_connections')::int
-                       - current_setting('superuser_reserved_connections')::int
-                       -- PostgreSQL 16 and newer, and Amazon's.
-                       - coalesce(current_setting('reserved_connections', true)::int, 0)
-                       - coalesce(current_setting('rds.rds_reserved_connections', true)::int, 0)
-               ) as "session_limit!"
-        from pg_roles r, pg_database d
-        where r.rolname = session_user and d.datname = current_database()
-        limit 1
-        "#
-    )
-    .fetch_one(db)
-    .await
+    let limits = limits::of_role(db, None).await?;
+    let limits = limits.ok_or(sqlx::Error::RowNotFound)?;
+    Ok(ServerHealth {
+        session_limit: i32::try_from(limits.session_limit()).unwrap_or(i32::MAX),
+        server_version: limits.server_version,
+        sessions: limits.sessions,
+    })
 }

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
+use crate::database::server::limits::session_limit;
+
 /// PostgreSQL's default of `superuser_reserved_connections`.
 /// <https://www.postgresql.org/docs/current/runtime-config-connection.html>
 pub const SUPERUSER_RESERVED: u32 = 3;
 
-/// Sessions of others that are kept free where nobody says how many: three for administrators, the
+/// Sessions of other clients that are kept free unless the operator says how many: three for administrators, the
 /// three of the monitor's role, and the one in which the owner migrates.
 pub const OTHER_CLIENTS: u32 = 7;
 
@@ -22,21 +24,20 @@ pub struct Slots {
     pub superuser_reserved: u32,
     /// `reserved_connections` (PostgreSQL 16), and what a provider keeps for itself.
     pub reserved: u32,
-    /// Sessions of everybody who is not one of the functions.
+    /// Sessions of all clients that are not functions.
     pub other_clients: u32,
-    /// The application role's own `CONNECTION LIMIT`, where it is known.
+    /// The application role's own `CONNECTION LIMIT`, if it is known.
     pub role_limit: Option<u32>,
 }
 
 impl Slots {
     /// The most sessions that all functions together may have.
     pub fn ceiling(&self) -> u32 {
-        let left = self
-            .max_connections
-            .saturating_sub(self.superuser_reserved)
-            .saturating_sub(self.reserved)
-            .saturating_sub(self.other_clients);
-        self.role_limit.map_or(left, |limit| left.min(limit))
+        let taken = self
+            .superuser_reserved
+            .saturating_add(self.reserved)
+            .saturating_add(self.other_clients);
+        session_limit(self.max_connections, taken, self.role_limit)
     }
 }
 

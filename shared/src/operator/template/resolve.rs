@@ -13,7 +13,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use saphyr::{Scalar, Yaml};
 
-use super::{Parameters, lookup};
+use super::{Parameter, Parameters, lookup};
 
 /// What a node means.
 #[derive(Clone, Debug, PartialEq)]
@@ -209,27 +209,37 @@ impl<'a, 'input> Scope<'a, 'input> {
     }
 }
 
-/// A parameter's value: given, else its default; none where there is neither.
-fn parameter_value(name: &str, parameter: &Yaml<'_>, given: &Parameters) -> Option<Value> {
-    let attribute = |name| lookup(parameter, &[name]);
-    let text = match given.get(name) {
-        Some(text) => text.clone(),
-        None => match attribute("Default")? {
-            Yaml::Value(Scalar::String(text)) => text.clone().into_owned(),
-            Yaml::Value(Scalar::Integer(number)) => number.to_string(),
-            Yaml::Value(Scalar::Boolean(value)) => value.to_string(),
-            Yaml::Value(Scalar::FloatingPoint(number)) => {
-                return Some(Value::Fraction(number.to_string()));
-            }
-            _ => return None,
+/// A parameter as it is declared, with its value: given, else its default.
+pub(super) fn parameter(name: &str, declared: &Yaml<'_>, given: &Parameters) -> Parameter {
+    let default = || match lookup(declared, &["Default"])? {
+        Yaml::Value(Scalar::String(text)) => Some(text.clone().into_owned()),
+        Yaml::Value(Scalar::Integer(number)) => Some(number.to_string()),
+        Yaml::Value(Scalar::Boolean(value)) => Some(value.to_string()),
+        Yaml::Value(Scalar::FloatingPoint(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    Parameter {
+        name: name.to_owned(),
+        value: given.get(name).cloned().or_else(default),
+        secret: match lookup(declared, &["NoEcho"]) {
+            Some(Yaml::Value(Scalar::Boolean(hidden))) => *hidden,
+            Some(Yaml::Value(Scalar::String(hidden))) => hidden.eq_ignore_ascii_case("true"),
+            _ => false,
         },
-    };
-    let secret = match attribute("NoEcho") {
-        Some(Yaml::Value(Scalar::Boolean(hidden))) => *hidden,
-        Some(Yaml::Value(Scalar::String(hidden))) => hidden.eq_ignore_ascii_case("true"),
-        _ => false,
-    };
-    let kind = attribute("Type").and_then(Yaml::as_str).unwrap_or_default();
+    }
+}
+
+/// What a parameter stands for; none if it has neither a value nor a default.
+fn parameter_value(name: &str, declared: &Yaml<'_>, given: &Parameters) -> Option<Value> {
+    let Parameter { value, secret, .. } = parameter(name, declared, given);
+    let text = value?;
+    if let Some(Yaml::Value(Scalar::FloatingPoint(_))) = lookup(declared, &["Default"])
+        && !given.contains_key(name)
+    {
+        return Some(Value::Fraction(text));
+    }
+    let kind = lookup(declared, &["Type"]).and_then(Yaml::as_str);
+    let kind = kind.unwrap_or_default();
     let scalar = |text: &str| Value::Text {
         text: text.to_owned(),
         secret,
