@@ -13,13 +13,10 @@ use super::{
 };
 use crate::{
     clinic::patients::SHORTEST,
+    clinic::permissions::{Action, Scope, scope},
     http::problem::Problem,
     http::{
-        auth::{Action, Reach, Role, reach},
-        date_range::YEARS,
-        idempotency::MAX_KEY,
-        page::Cursor,
-        request::MAX_SEARCH_TEXT,
+        auth::Role, date_range::YEARS, idempotency::MAX_KEY, page::Cursor, request::MAX_SEARCH_TEXT,
     },
 };
 
@@ -474,10 +471,10 @@ fn search() -> Value {
 fn for_whom(action: Action) -> String {
     let roles = Role::ALL.into_iter().filter_map(|role| {
         let name = role.name();
-        match reach(role, action) {
-            Reach::All => Some(format!("{name} (everything)")),
-            Reach::Own => Some(format!("{name} (their own)")),
-            Reach::Nothing => None,
+        match scope(role, action) {
+            Scope::All => Some(format!("{name} (everything)")),
+            Scope::Own => Some(format!("{name} (their own)")),
+            Scope::Nothing => None,
         }
     });
     format!("For {}.", roles.collect::<Vec<_>>().join(", "))

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 
 use super::operation::Operation;
 use crate::{
+    clinic::permissions::Action,
     clinic::{
         appointments::{
             Appointment, AppointmentDetail, DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, Draft,
@@ -22,7 +23,6 @@ use crate::{
     },
     database::server::health::{Deep, Health},
     http::{
-        auth::Action,
         page::{Page, PageLimit},
         problem::Problem,
     },
@@ -120,7 +120,7 @@ pub(super) fn all() -> Vec<Operation> {
             "PUT /api/doctors/{id}/working-hours",
             "Replaces a doctor's ordinary week",
         )
-        .action(Action::ChangeFrame)
+        .action(Action::ManageSchedule)
         .id("id", doctor)
         .if_match()
         .body::<NewWeek>()
@@ -130,7 +130,7 @@ pub(super) fn all() -> Vec<Operation> {
         .refuses(&[Problem::InvalidWorkingHours])
         .writes(),
         route("POST /api/doctors/{id}/time-off", "Takes a doctor away for a time")
-            .action(Action::ChangeFrame)
+            .action(Action::ManageSchedule)
             .id("id", doctor)
             .idempotent()
             .body::<TimeOffDraft>()
@@ -140,7 +140,7 @@ pub(super) fn all() -> Vec<Operation> {
             "DELETE /api/doctors/{id}/time-off/{timeOffId}",
             "Takes an absence back",
         )
-        .action(Action::ChangeFrame)
+        .action(Action::ManageSchedule)
         .id("id", doctor)
         .id("timeOffId", "The absence.")
         .removed("There is no such absence any more.")
