@@ -6,8 +6,9 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use http::Method;
 use serde_json::{Value, json};
 use shared::{
+    clinic::permissions::{Action, Scope, scope},
     clock,
-    http::auth::{Action, Role, Scope, scope},
+    http::auth::Role,
 };
 use uuid::Uuid;
 
