@@ -7,3 +7,4 @@ pub mod doctors;
 pub mod me;
 pub mod patients;
 mod period;
+pub mod permissions;

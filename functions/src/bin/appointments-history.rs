@@ -7,9 +7,9 @@ use shared::{
         self, DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, PATIENT_HISTORY_PAGE,
         PatientHistoryPosition, Status,
     },
+    clinic::permissions::{Action, authorize},
     config,
     http::{
-        auth::Action,
         date_range::DateRange,
         page::{Cursor, PageLimit},
         problem::Error,
@@ -42,7 +42,7 @@ struct DoctorQuery {
 
 async fn of_doctor(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::SeeSchedule)?;
+    let access = authorize(&caller, Action::SeeSchedule)?;
     let doctor = request.path_id("id")?;
     let query: DoctorQuery = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
@@ -57,7 +57,7 @@ async fn of_doctor(request: Request) -> Result<Response, Error> {
     )
     .await?;
     request.log_access(&caller, page.data.iter().map(|visit| visit.patient.id));
-    request.many(&page)
+    request.json(&page)
 }
 
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ struct PatientQuery {
 
 async fn of_patient(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::SeePatientAppointments)?;
+    let access = authorize(&caller, Action::SeePatientAppointments)?;
     let patient = request.path_id("id")?;
     let query: PatientQuery = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
@@ -87,5 +87,5 @@ async fn of_patient(request: Request) -> Result<Response, Error> {
     .await?;
     // Also where the list is empty: that the clinic knows the patient is said.
     request.log_access(&caller, [patient]);
-    request.many(&page)
+    request.json(&page)
 }

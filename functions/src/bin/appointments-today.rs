@@ -4,7 +4,8 @@
 use serde::Deserialize;
 use shared::{
     clinic::appointments::{self, TodayPosition},
-    http::{auth::Action, page::Cursor, problem::Error, request::Request, response::Response},
+    clinic::permissions::{Action, authorize},
+    http::{page::Cursor, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -19,7 +20,7 @@ struct Query {
 
 async fn handler(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::SeeSchedule)?;
+    let access = authorize(&caller, Action::SeeSchedule)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let page = appointments::today(
@@ -30,5 +31,5 @@ async fn handler(request: Request) -> Result<Response, Error> {
     )
     .await?;
     request.log_access(&caller, page.data.iter().map(|visit| visit.patient.id));
-    request.many(&page)
+    request.json(&page)
 }

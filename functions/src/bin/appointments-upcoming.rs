@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use shared::{
     clinic::appointments::{self, UPCOMING_PAGE, UpcomingPosition},
+    clinic::permissions::{Action, authorize},
     http::{
-        auth::Action,
         page::{Cursor, PageLimit},
         problem::Error,
         request::Request,
@@ -26,7 +26,7 @@ struct Query {
 
 async fn handler(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::SeeSchedule)?;
+    let access = authorize(&caller, Action::SeeSchedule)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let limit = query.limit.unwrap_or_default();
@@ -39,5 +39,5 @@ async fn handler(request: Request) -> Result<Response, Error> {
     )
     .await?;
     request.log_access(&caller, page.data.iter().map(|visit| visit.patient.id));
-    request.many(&page)
+    request.json(&page)
 }

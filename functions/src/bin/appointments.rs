@@ -2,8 +2,11 @@
 //! `POST /api/appointments/{id}/cancel`.
 
 use shared::{
-    clinic::appointments::{self, Booking, Cancellation, Draft, Edit, Patch, Reason},
-    http::{auth::Action, problem::Error, request::Request, response::Response},
+    clinic::appointments::{
+        self, Booking, CancelAppointment, ChangeAppointment, Draft, Patch, Reason,
+    },
+    clinic::permissions::{Action, access_to, authorize},
+    http::{problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -23,15 +26,15 @@ async fn handler(request: Request) -> Result<Response, Error> {
 
 async fn book(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::Book)?;
+    let access = authorize(&caller, Action::Book)?;
     let draft: Draft = request.body()?;
     if draft.override_hours {
-        caller.may(Action::OverrideHours)?;
+        authorize(&caller, Action::OverrideHours)?;
     }
     let booking = Booking {
         draft: &draft,
         access,
-        notes: caller.access(Action::SeeNotes),
+        notes: access_to(&caller, Action::SeeNotes),
     };
     let answer = request.write_once(&caller, &booking).await?;
     request.answer(&caller, answer)
@@ -39,19 +42,19 @@ async fn book(request: Request) -> Result<Response, Error> {
 
 async fn see(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::SeeAppointment)?;
-    let notes = caller.access(Action::SeeNotes);
+    let access = authorize(&caller, Action::SeeAppointment)?;
+    let notes = access_to(&caller, Action::SeeNotes);
     let id = request.path_id("id")?;
     let found = appointments::find(request.reader().await?, &access, notes.as_ref(), id).await?;
     let found = found.ok_or(Error::NotFound("appointment"))?;
     request.log_access(&caller, [found.patient.id]);
-    request.one(&found)
+    request.resource(&found)
 }
 
 async fn change(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    caller.may(Action::SeeAppointment)?;
-    let edit = Edit {
+    authorize(&caller, Action::SeeAppointment)?;
+    let edit = ChangeAppointment {
         appointment: request.path_id("id")?,
         if_match: &request.if_match()?,
         patch: &request.body::<Patch>()?,
@@ -63,8 +66,8 @@ async fn change(request: Request) -> Result<Response, Error> {
 
 async fn cancel(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    caller.may(Action::Cancel)?;
-    let cancellation = Cancellation {
+    authorize(&caller, Action::Cancel)?;
+    let cancellation = CancelAppointment {
         appointment: request.path_id("id")?,
         reason: &request.body::<Reason>()?.reason,
         caller: &caller,

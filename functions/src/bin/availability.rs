@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use shared::{
     clinic::availability::{self, SlotPosition},
+    clinic::permissions::{Action, authorize},
     http::{
-        auth::Action, date_range::DateRange, page::Cursor, problem::Error, request::Request,
-        response::Response,
+        date_range::DateRange, page::Cursor, problem::Error, request::Request, response::Response,
     },
 };
 
@@ -22,11 +22,11 @@ struct Query {
 }
 
 async fn handler(request: Request) -> Result<Response, Error> {
-    request.caller()?.may(Action::SeeDoctors)?;
+    authorize(&request.caller()?, Action::SeeDoctors)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
     let cursor = query.cursor.as_ref();
     let page = availability::free(request.reader().await?, doctor, range, cursor).await?;
-    request.many(&page)
+    request.json(&page)
 }

@@ -3,9 +3,8 @@
 use serde::Deserialize;
 use shared::{
     clinic::dashboard,
-    http::{
-        auth::Action, date_range::DateRange, problem::Error, request::Request, response::Response,
-    },
+    clinic::permissions::{Action, authorize},
+    http::{date_range::DateRange, problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -21,10 +20,10 @@ struct Query {
 
 async fn handler(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::SeeSchedule)?;
+    let access = authorize(&caller, Action::SeeSchedule)?;
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
     // Figures, and nobody's name: no access line.
-    request.many(&dashboard::of_doctor(request.reader().await?, &access, doctor, range).await?)
+    request.json(&dashboard::of_doctor(request.reader().await?, &access, doctor, range).await?)
 }

@@ -3,8 +3,11 @@
 //! `DELETE /api/doctors/{id}/time-off/{timeOffId}`.
 
 use shared::{
-    clinic::doctors::{self, Addition, NewWeek, Removal, Replacement, TimeOffDraft},
-    http::{auth::Action, problem::Error, request::Request, response::Response},
+    clinic::doctors::{
+        self, AddTimeOff, NewWeek, RemoveTimeOff, ReplaceWorkingHours, TimeOffDraft,
+    },
+    clinic::permissions::{Action, access_to, authorize},
+    http::{problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -24,17 +27,17 @@ async fn handler(request: Request) -> Result<Response, Error> {
 
 async fn see(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    caller.may(Action::SeeDoctors)?;
-    let absences = caller.access(Action::ChangeFrame);
+    authorize(&caller, Action::SeeDoctors)?;
+    let absences = access_to(&caller, Action::ManageSchedule);
     let id = request.path_id("id")?;
     let doctor = doctors::find(request.reader().await?, absences.as_ref(), id).await?;
-    request.one(&doctor.ok_or(Error::NotFound("doctor"))?)
+    request.resource(&doctor.ok_or(Error::NotFound("doctor"))?)
 }
 
 async fn change_week(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::ChangeFrame)?;
-    let replacement = Replacement {
+    let access = authorize(&caller, Action::ManageSchedule)?;
+    let replacement = ReplaceWorkingHours {
         doctor: request.path_id("id")?,
         new: &request.body::<NewWeek>()?,
         if_match: &request.if_match()?,
@@ -46,8 +49,8 @@ async fn change_week(request: Request) -> Result<Response, Error> {
 
 async fn add_time_off(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::ChangeFrame)?;
-    let addition = Addition {
+    let access = authorize(&caller, Action::ManageSchedule)?;
+    let addition = AddTimeOff {
         doctor: request.path_id("id")?,
         draft: &request.body::<TimeOffDraft>()?,
         access,
@@ -58,8 +61,8 @@ async fn add_time_off(request: Request) -> Result<Response, Error> {
 
 async fn remove_time_off(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::ChangeFrame)?;
-    let removal = Removal {
+    let access = authorize(&caller, Action::ManageSchedule)?;
+    let removal = RemoveTimeOff {
         doctor: request.path_id("id")?,
         time_off: request.path_id("timeOffId")?,
         access,

@@ -3,12 +3,12 @@
 
 use serde::Deserialize;
 use shared::{
+    clinic::permissions::{Action, authorize},
     clinic::{
         doctors::{self, DOCTORS_PAGE, DoctorFilter, DoctorPosition},
         me,
     },
     http::{
-        auth::Action,
         page::{Cursor, PageLimit},
         problem::Error,
         request::{self, Request},
@@ -40,14 +40,14 @@ async fn handler(request: Request) -> Result<Response, Error> {
 async fn see_oneself(request: Request) -> Result<Response, Error> {
     request.no_query()?;
     let caller = request.caller()?;
-    let access = caller.may(Action::SeeOneself)?;
+    let access = authorize(&caller, Action::SeeOneself)?;
     let me = me::find(request.reader().await?, &caller, &access).await?;
     request.log_access(&caller, me.patient.iter().map(|patient| patient.id));
-    request.many(&me)
+    request.json(&me)
 }
 
 async fn list(request: Request) -> Result<Response, Error> {
-    request.caller()?.may(Action::SeeDoctors)?;
+    authorize(&request.caller()?, Action::SeeDoctors)?;
     let query: Query = request.query()?;
     let filter = DoctorFilter {
         specialty: request::search_text("specialty", query.specialty.as_deref())?,
@@ -61,5 +61,5 @@ async fn list(request: Request) -> Result<Response, Error> {
         query.cursor.as_ref(),
     )
     .await?;
-    request.many(&page)
+    request.json(&page)
 }

@@ -3,8 +3,9 @@
 
 use serde::Deserialize;
 use shared::{
+    clinic::permissions::{Action, authorize},
     database::server::health::{self, DatabaseHealth, Deep, Health},
-    http::{auth::Action, problem::Error, request::Request, response::Response},
+    http::{problem::Error, request::Request, response::Response},
 };
 
 fn main() -> Result<(), lambda_http::Error> {
@@ -26,7 +27,7 @@ async fn handler(request: Request) -> Result<Response, Error> {
 
 fn live(request: &Request) -> Result<Response, Error> {
     request.no_query()?;
-    request.many(&Health {
+    request.json(&Health {
         status: "ok",
         database: None,
     })
@@ -37,7 +38,7 @@ async fn health(request: Request) -> Result<Response, Error> {
     let query: Query = request.query()?;
     let database = match query.deep {
         Some(Deep::Yes) => {
-            caller.may(Action::SeeOperations)?;
+            authorize(&caller, Action::SeeOperations)?;
             Some(DatabaseHealth {
                 reachable: true,
                 server: health::look(request.reader().await?).await?,
@@ -46,7 +47,7 @@ async fn health(request: Request) -> Result<Response, Error> {
         }
         Some(Deep::No) | None => None,
     };
-    request.many(&Health {
+    request.json(&Health {
         status: "ok",
         database,
     })

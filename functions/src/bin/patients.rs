@@ -4,10 +4,11 @@
 use serde::Deserialize;
 use shared::{
     clinic::patients::{
-        self, Correction, Draft, PATIENTS_PAGE, Patch, PatientPosition, Registration, SearchTerm,
+        self, CorrectPatient, Draft, PATIENTS_PAGE, Patch, PatientPosition, RegisterPatient,
+        SearchTerm,
     },
+    clinic::permissions::{Action, authorize},
     http::{
-        auth::Action,
         page::{Cursor, PageLimit},
         problem::Error,
         request::Request,
@@ -42,20 +43,20 @@ struct Query {
 
 async fn search(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    caller.may(Action::SearchPatients)?;
+    authorize(&caller, Action::SearchPatients)?;
     let query: Query = request.query()?;
     let term = SearchTerm::new(query.q.as_deref())?;
     let limit = query.limit.unwrap_or_default();
     let page =
         patients::search(request.reader().await?, &term, limit, query.cursor.as_ref()).await?;
     request.log_access(&caller, page.data.iter().map(|patient| patient.id));
-    request.many(&page)
+    request.json(&page)
 }
 
 async fn register(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::KeepPatients)?;
-    let registration = Registration {
+    let access = authorize(&caller, Action::KeepPatients)?;
+    let registration = RegisterPatient {
         draft: &request.body::<Draft>()?,
         access,
     };
@@ -65,18 +66,18 @@ async fn register(request: Request) -> Result<Response, Error> {
 
 async fn see(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::SeePatient)?;
+    let access = authorize(&caller, Action::SeePatient)?;
     let id = request.path_id("id")?;
     let patient = patients::find(request.reader().await?, &access, id).await?;
     let patient = patient.ok_or(Error::NotFound("patient"))?;
     request.log_access(&caller, [patient.id]);
-    request.one(&patient)
+    request.resource(&patient)
 }
 
 async fn correct(request: Request) -> Result<Response, Error> {
     let caller = request.caller()?;
-    let access = caller.may(Action::KeepPatients)?;
-    let correction = Correction {
+    let access = authorize(&caller, Action::KeepPatients)?;
+    let correction = CorrectPatient {
         patient: request.path_id("id")?,
         patch: &request.body::<Patch>()?,
         if_match: &request.if_match()?,

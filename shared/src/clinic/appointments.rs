@@ -14,7 +14,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use booking::{Booking, Draft};
-pub use changes::{Cancellation, Edit, Patch, Reason};
+pub use changes::{CancelAppointment, ChangeAppointment, Patch, Reason};
 pub use detail::{AppointmentDetail, DoctorName, find};
 pub use history::{
     DOCTOR_HISTORY_PAGE, DoctorHistoryPosition, HISTORY_DAYS, PATIENT_HISTORY_PAGE,

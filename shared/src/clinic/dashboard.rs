@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     clinic::availability::Slot,
-    http::{auth::Access, date_range::DateRange, problem::Error},
+    clinic::permissions::Access,
+    http::{date_range::DateRange, problem::Error},
 };
 
 /// The most days of a dashboard: a year, a leap year's too.

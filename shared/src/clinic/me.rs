@@ -5,7 +5,8 @@ use sqlx::PgExecutor;
 
 use crate::{
     clinic::appointments::{DoctorName, PatientName},
-    http::auth::{Access, Caller, Role},
+    clinic::permissions::Access,
+    http::auth::{Caller, Role},
 };
 
 /// The caller, with the ids by which the other routes know them.

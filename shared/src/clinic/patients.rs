@@ -5,7 +5,7 @@ mod details;
 mod record;
 mod search;
 
-pub use changes::{Correction, Patch, Registration};
+pub use changes::{CorrectPatient, Patch, RegisterPatient};
 pub use details::{DateOfBirth, Draft, Email, Phone};
 pub use record::{Patient, find};
 #[cfg(feature = "contract")]

@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::{examples, lists::List, responses, schemas::Schemas};
 use crate::{
     clinic::patients::SHORTEST,
+    clinic::permissions::{Action, Scope, scope},
     http::problem::Problem,
     http::{
-        auth::{Action, Reach, Role, reach},
+        auth::Role,
         date_range::YEARS,
         idempotency::MAX_KEY,
         page::{Cursor, Page},
@@ -307,10 +308,10 @@ fn search_text(min: usize) -> Value {
 fn allowed_roles(action: Action) -> String {
     let roles = Role::ALL.into_iter().filter_map(|role| {
         let name = role.name();
-        match reach(role, action) {
-            Reach::All => Some(format!("{name} (everything)")),
-            Reach::Own => Some(format!("{name} (their own)")),
-            Reach::Nothing => None,
+        match scope(role, action) {
+            Scope::All => Some(format!("{name} (everything)")),
+            Scope::Own => Some(format!("{name} (their own)")),
+            Scope::Nothing => None,
         }
     });
     format!("Allowed roles: {}.", roles.collect::<Vec<_>>().join(", "))

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 
 use super::{operation::Operation, schemas::Schemas};
 use crate::{
+    clinic::permissions::Action,
     clinic::{
         appointments::{
             AppointmentDetail, DoctorHistoryPosition, Draft, HISTORY_DAYS, Patch,
@@ -18,7 +19,7 @@ use crate::{
         patients::{self, Patient, PatientPosition},
     },
     database::server::health::{Deep, Health},
-    http::{auth::Action, problem::Problem},
+    http::problem::Problem,
 };
 
 /// The groups of operations, in the order of the document.
@@ -150,7 +151,7 @@ fn doctors(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
         route("PUT /api/doctors/{id}/working-hours")
             .id("replaceWorkingHours")
             .summary("Replaces a doctor's weekly working hours")
-            .action(Action::ChangeFrame)
+            .action(Action::ManageSchedule)
             .if_match()
             .body::<NewWeek>()
             .changed::<Changed<'_>>(
@@ -160,13 +161,13 @@ fn doctors(schemas: &RefCell<Schemas>) -> Vec<Operation<'_>> {
         route("POST /api/doctors/{id}/time-off")
             .id("createTimeOff")
             .summary("Adds time off for a doctor")
-            .action(Action::ChangeFrame)
+            .action(Action::ManageSchedule)
             .body::<TimeOffDraft>()
             .created_unchangeable::<Added<'_>>("The time off, and the appointments during it."),
         route("DELETE /api/doctors/{id}/time-off/{timeOffId}")
             .id("deleteTimeOff")
             .summary("Deletes a doctor's time off")
-            .action(Action::ChangeFrame)
+            .action(Action::ManageSchedule)
             .deleted("The time off is deleted."),
     ]
 }

@@ -73,7 +73,7 @@ where
         };
         let adapter = Adapter::from(compressed(service_fn(answer)));
         let serve = move |mut event: LambdaEvent<LambdaRequest>| {
-            disarm(&mut event.payload);
+            sanitize_event(&mut event.payload);
             adapter.clone().call(event)
         };
         lambda_runtime::run_concurrent(service_fn(serve)).await
@@ -100,7 +100,7 @@ const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS
 /// lambda_http makes a URI of what the client sent and panics where that is none. Routes are
 /// matched and parameters split off before a function is reached, so path and host can be
 /// replaced; the query is escaped.
-fn disarm(request: &mut LambdaRequest) {
+fn sanitize_event(request: &mut LambdaRequest) {
     let LambdaRequest::ApiGatewayV2(event) = request else {
         return;
     };

@@ -250,7 +250,7 @@ impl Request {
     ///
     /// # Errors
     /// [`Error::Unexpected`] where the value has no JSON form, which is a defect.
-    pub fn one(&self, value: &impl Serialize) -> Result<Response, Error> {
+    pub fn resource(&self, value: &impl Serialize) -> Result<Response, Error> {
         let body = response::json(value)?;
         let tag = response::strong_tag(&body);
         response::shown(self.http.headers(), body, &tag)
@@ -260,8 +260,8 @@ impl Request {
     /// and 304 for whoever has it already.
     ///
     /// # Errors
-    /// As for [`Request::one`].
-    pub fn many(&self, value: &impl Serialize) -> Result<Response, Error> {
+    /// As for [`Request::resource`].
+    pub fn json(&self, value: &impl Serialize) -> Result<Response, Error> {
         let body = response::json(value)?;
         let tag = response::weak_tag(&body);
         response::shown(self.http.headers(), body, &tag)
@@ -271,7 +271,7 @@ impl Request {
     /// anybody's. It may be kept for some minutes, and is asked for again by its tag.
     ///
     /// # Errors
-    /// As for [`Request::one`].
+    /// As for [`Request::resource`].
     pub fn document(&self, document: &Document) -> Result<Response, Error> {
         let mut response = response::shown(self.http.headers(), document.text, &document.tag)?;
         let kept = HeaderValue::from_static("public, max-age=300");

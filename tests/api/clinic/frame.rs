@@ -168,11 +168,11 @@ async fn a_new_week_replaces_the_old_one_and_lists_what_is_outside_it() {
             json!([hours(1, "08:00", "12:00"), hours(1, "20:00", "24:00")])
         );
         // The one before midnight is on Monday there, and ends with the day.
-        assert_eq!(said["outsideHasMore"], false);
+        assert_eq!(said["affectedAppointmentsHasMore"], false);
         assert_eq!(
-            said["outside"],
+            said["affectedAppointments"],
             json!([{
-                "id": ids(&said["outside"])[0],
+                "id": ids(&said["affectedAppointments"])[0],
                 "startsAt": "2199-07-01T07:30:00Z",
                 "endsAt": "2199-07-01T07:45:00Z",
                 "status": "scheduled",
@@ -191,7 +191,7 @@ async fn a_new_week_replaces_the_old_one_and_lists_what_is_outside_it() {
         let emptied = put_week(clinic, &token, doctor, Some(&etag(&changed)), &none).await;
         assert_eq!(emptied.status, 200, "{emptied:?}");
         let said = emptied.json();
-        assert_eq!(said["outside"].as_array().unwrap().len(), 2);
+        assert_eq!(said["affectedAppointments"].as_array().unwrap().len(), 2);
         assert_eq!(said["doctor"]["slotMinutes"], 45, "absent, so it stays");
     }).await;
 }
@@ -219,14 +219,14 @@ async fn whoever_is_with_the_doctor_is_called_away_too() {
         let away = post_time_off(clinic, &desk, doctor, None, &absence(1, 60)).await;
         for reply in [week, away] {
             let said = reply.json();
-            let outside = said["outside"].as_array().unwrap();
+            let outside = said["affectedAppointments"].as_array().unwrap();
             let statuses: Vec<&Value> = outside.iter().map(|visit| &visit["status"]).collect();
             assert_eq!(statuses, ["in_progress"], "{reply:?}");
         }
         // One that begins behind it, and one that is over already.
         for (from, to) in [(30, 60), (-60, -30)] {
             let away = post_time_off(clinic, &desk, doctor, None, &absence(from, to)).await;
-            assert_eq!(away.json()["outside"], json!([]), "{away:?}");
+            assert_eq!(away.json()["affectedAppointments"], json!([]), "{away:?}");
         }
     })
     .await;
@@ -287,7 +287,7 @@ async fn what_a_week_leaves_outside_is_what_nobody_could_book_in_it() {
         }
         let starts = |reply: &Reply| -> Vec<Value> {
             let said = reply.json();
-            let outside = said["outside"].as_array().unwrap().iter();
+            let outside = said["affectedAppointments"].as_array().unwrap().iter();
             outside.map(|visit| visit["startsAt"].clone()).collect()
         };
         let again = put_week(clinic, &desk, doctor, Some("*"), &week).await;
@@ -321,11 +321,11 @@ async fn the_years_ahead_are_seen_to_their_last_night() {
         let desk = staff(&clinic.fleet);
         let nights = every_day(&[("00:00", "06:00"), ("22:00", "24:00")]);
         let inside = put_week(clinic, &desk, doctor, Some("*"), &nights).await;
-        assert_eq!(inside.json()["outside"], json!([]));
+        assert_eq!(inside.json()["affectedAppointments"], json!([]));
         let evenings = every_day(&[("22:00", "24:00")]);
         let outside = put_week(clinic, &desk, doctor, Some("*"), &evenings).await;
-        assert_eq!(ids(&outside.json()["outside"]).len(), 200);
-        assert_eq!(outside.json()["outsideHasMore"], true);
+        assert_eq!(ids(&outside.json()["affectedAppointments"]).len(), 200);
+        assert_eq!(outside.json()["affectedAppointmentsHasMore"], true);
     }).await;
 }
 
@@ -343,14 +343,14 @@ async fn a_long_list_of_what_is_outside_says_that_there_is_more() {
         let away = post_time_off(clinic, &desk, doctor, None, &absence)
             .await
             .json();
-        assert_eq!(away["outside"].as_array().unwrap().len(), 200);
-        assert_eq!(away["outsideHasMore"], true);
+        assert_eq!(away["affectedAppointments"].as_array().unwrap().len(), 200);
+        assert_eq!(away["affectedAppointmentsHasMore"], true);
         let none = json!({ "workingHours": [] });
         let week = put_week(clinic, &desk, doctor, Some("*"), &none)
             .await
             .json();
-        assert_eq!(week["outside"], away["outside"]);
-        assert_eq!(week["outsideHasMore"], true);
+        assert_eq!(week["affectedAppointments"], away["affectedAppointments"]);
+        assert_eq!(week["affectedAppointmentsHasMore"], true);
     })
     .await;
 }
@@ -440,7 +440,7 @@ async fn time_off_comes_and_goes() {
         let location = format!("/api/doctors/{doctor}/time-off/{id}");
         assert_eq!(added.headers["location"], location);
         assert_eq!(said["reason"], "training");
-        let starts: Vec<&Value> = said["outside"]
+        let starts: Vec<&Value> = said["affectedAppointments"]
             .as_array()
             .unwrap()
             .iter()

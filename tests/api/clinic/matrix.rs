@@ -6,8 +6,9 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use http::Method;
 use serde_json::{Value, json};
 use shared::{
+    clinic::permissions::{Action, Scope, scope},
     clock,
-    http::auth::{Action, Reach, Role, reach},
+    http::auth::Role,
 };
 use uuid::Uuid;
 
@@ -49,11 +50,11 @@ impl Who {
     /// Whether the code's one table lets them.
     fn may(self, action: Action) -> bool {
         self.role()
-            .is_some_and(|(role, own)| match reach(role, action) {
-                Reach::All => true,
+            .is_some_and(|(role, own)| match scope(role, action) {
+                Scope::All => true,
                 // Everybody is themselves.
-                Reach::Own => own || action == Action::SeeOneself,
-                Reach::Nothing => false,
+                Scope::Own => own || action == Action::SeeOneself,
+                Scope::Nothing => false,
             })
     }
 }
@@ -100,9 +101,9 @@ const MATRIX: [(&str, With, Option<Action>, [u16; 8]); 27] = [
     ("GET /api/doctors/{id}/appointments/upcoming",        AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
     ("GET /api/doctors/{id}/appointments/today",           AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
     ("GET /api/doctors/{id}/dashboard",                    AsIs, Some(Action::SeeSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
-    ("PUT /api/doctors/{id}/working-hours",                AsIs, Some(Action::ChangeFrame),               [401, 403, 200, 200, 403, 403, 403, 403]),
-    ("POST /api/doctors/{id}/time-off",                    AsIs, Some(Action::ChangeFrame),               [401, 403, 201, 201, 403, 403, 403, 403]),
-    ("DELETE /api/doctors/{id}/time-off/{timeOffId}",      AsIs, Some(Action::ChangeFrame),               [401, 403, 204, 204, 403, 403, 403, 403]),
+    ("PUT /api/doctors/{id}/working-hours",                AsIs, Some(Action::ManageSchedule),               [401, 403, 200, 200, 403, 403, 403, 403]),
+    ("POST /api/doctors/{id}/time-off",                    AsIs, Some(Action::ManageSchedule),               [401, 403, 201, 201, 403, 403, 403, 403]),
+    ("DELETE /api/doctors/{id}/time-off/{timeOffId}",      AsIs, Some(Action::ManageSchedule),               [401, 403, 204, 204, 403, 403, 403, 403]),
     ("POST /api/appointments",                             AsIs, Some(Action::Book),                      [401, 403, 201, 201, 403, 403, 201, 403]),
     ("POST /api/appointments",                         Override, Some(Action::OverrideHours),             [401, 403, 201, 403, 403, 403, 403, 403]),
     ("GET /api/appointments/{id}",                         AsIs, Some(Action::SeeAppointment),            [401, 403, 200, 200, 404, 404, 200, 404]),

@@ -144,7 +144,7 @@ async fn what_a_change_of_the_frame_leaves_outside_is_compressed() {
                 .await
         };
         let outside = |reply: &Reply| {
-            let listed = decoded(reply)["outside"].take();
+            let listed = decoded(reply)["affectedAppointments"].take();
             listed.as_array().map(Vec::len)
         };
 

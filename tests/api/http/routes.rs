@@ -4,7 +4,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 use shared::{
     clinic::appointments::{self, TodayPosition},
-    http::{auth::Access, page::Cursor},
+    clinic::permissions::Access,
+    http::page::Cursor,
 };
 use uuid::Uuid;
 

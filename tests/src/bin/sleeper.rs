@@ -19,5 +19,5 @@ async fn handler(request: Request) -> Result<Response, Error> {
         .bind(query.seconds)
         .execute(request.reader().await?)
         .await?;
-    request.many(&"slept")
+    request.json(&"slept")
 }

@@ -14,13 +14,10 @@ use super::{
 };
 use crate::{
     clinic::doctors::{self, LockedDoctor},
+    clinic::permissions::Access,
     database::transaction::{Change, Transaction},
     http::{
-        auth::{Access, Role},
-        idempotency::Repeatable,
-        problem::Error,
-        refusal::Refusal,
-        response::Answer,
+        auth::Role, idempotency::Repeatable, problem::Error, refusal::Refusal, response::Answer,
         text::Text,
     },
 };
@@ -71,7 +68,9 @@ impl Change for Booking<'_> {
         let (doctor, role) = self.permitted(&mut *db).await?;
         let waived = Waived::by_staff(draft.override_hours);
         calendar::check(&mut *db, &doctor, period, None, waived).await?;
-        let id = insert(&mut *db, draft).await.map_err(calendar::decided)?;
+        let id = insert(&mut *db, draft)
+            .await
+            .map_err(calendar::map_constraint)?;
         let after = json!({
             "doctorId": draft.doctor_id,
             "patientId": draft.patient_id,

@@ -166,7 +166,7 @@ pub(super) async fn check_since(
 }
 
 /// What a failed insert or update means: the constraint decides, whatever was checked before.
-pub(super) fn decided(error: sqlx::Error) -> Error {
+pub(super) fn map_constraint(error: sqlx::Error) -> Error {
     let constraint = error
         .as_database_error()
         .and_then(|database| database.constraint());

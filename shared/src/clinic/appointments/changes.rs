@@ -15,11 +15,15 @@ use super::{
     detail::find,
 };
 use crate::{
-    clinic::{doctors::LockedDoctor, period::Period},
+    clinic::{
+        doctors::LockedDoctor,
+        period::Period,
+        permissions::{Access, Action, access_to, authorize},
+    },
     clock,
     database::transaction::{Change, Transaction},
     http::{
-        auth::{Access, Action, Caller, Role},
+        auth::{Caller, Role},
         patch::given,
         problem::Error,
         refusal::Refusal,
@@ -61,7 +65,7 @@ pub struct Patch {
 
 /// A patch by somebody.
 #[derive(Debug)]
-pub struct Edit<'a> {
+pub struct ChangeAppointment<'a> {
     /// Which appointment.
     pub appointment: Uuid,
     /// What becomes different.
@@ -88,7 +92,7 @@ pub struct Reason {
 
 /// A cancellation by somebody. Asked for again, it answers the same and changes nothing.
 #[derive(Debug)]
-pub struct Cancellation<'a> {
+pub struct CancelAppointment<'a> {
     /// Which appointment.
     pub appointment: Uuid,
     /// Why; at most 500 characters.
@@ -97,7 +101,7 @@ pub struct Cancellation<'a> {
     pub caller: &'a Caller,
 }
 
-impl Change for Edit<'_> {
+impl Change for ChangeAppointment<'_> {
     type Outcome = Answer;
     type Error = Error;
 
@@ -128,7 +132,7 @@ impl Change for Edit<'_> {
         }
         update(&mut *db, current.id, period, status, self.patch)
             .await
-            .map_err(calendar::decided)?;
+            .map_err(calendar::map_constraint)?;
         let (before, after) = (Value::Object(before), Value::Object(after));
         audit::write(
             &mut *db,
@@ -143,16 +147,16 @@ impl Change for Edit<'_> {
     }
 }
 
-impl Edit<'_> {
+impl ChangeAppointment<'_> {
     /// Who may see it may move it; status and notes are for staff and its doctor.
     fn permit(&self, doctor: &LockedDoctor) -> Result<Actor<'_>, Error> {
-        let mut by = actor(doctor, self.caller.may(Action::Move)?);
+        let mut by = actor(doctor, authorize(self.caller, Action::Move)?);
         if self.patch.status.is_some() || self.patch.notes.is_some() {
-            let access = self.caller.may(Action::KeepRecord)?;
+            let access = authorize(self.caller, Action::KeepRecord)?;
             by.role = doctor.kept_as(&access).ok_or(Error::Forbidden)?;
         }
         if self.patch.override_hours {
-            self.caller.may(Action::OverrideHours)?;
+            authorize(self.caller, Action::OverrideHours)?;
         }
         Ok(by)
     }
@@ -255,13 +259,13 @@ impl Edit<'_> {
     }
 }
 
-impl Change for Cancellation<'_> {
+impl Change for CancelAppointment<'_> {
     type Outcome = Answer;
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let (doctor, current) = locked(db, self.appointment, self.caller).await?;
-        let by = actor(&doctor, self.caller.may(Action::Cancel)?);
+        let by = actor(&doctor, authorize(self.caller, Action::Cancel)?);
         if !current.status.may_become(Status::Cancelled) {
             return Err(current.status.no_step(Status::Cancelled).into());
         }
@@ -293,10 +297,10 @@ async fn locked(
     caller: &Caller,
 ) -> Result<(LockedDoctor, AppointmentDetail), Error> {
     let missing = || Error::NotFound("appointment");
-    let access = caller.may(Action::SeeAppointment)?;
+    let access = authorize(caller, Action::SeeAppointment)?;
     let doctor = calendar::lock_of(&mut *db, appointment).await?;
     let doctor = doctor.ok_or_else(missing)?;
-    let notes = caller.access(Action::SeeNotes);
+    let notes = access_to(caller, Action::SeeNotes);
     let current = find(&mut *db, &access, notes.as_ref(), appointment).await?;
     Ok((doctor, current.ok_or_else(missing)?))
 }
@@ -320,8 +324,8 @@ fn check_ahead(current: &AppointmentDetail, by: Role) -> Result<(), Error> {
 
 /// The answer that shows the appointment as it is now.
 async fn show(db: &mut Transaction, appointment: Uuid, caller: &Caller) -> Result<Answer, Error> {
-    let access = caller.may(Action::SeeAppointment)?;
-    let notes = caller.access(Action::SeeNotes);
+    let access = authorize(caller, Action::SeeAppointment)?;
+    let notes = access_to(caller, Action::SeeNotes);
     let changed = find(db, &access, notes.as_ref(), appointment).await?;
     let changed = changed.ok_or(Error::NotFound("appointment"))?;
     Answer::showing(StatusCode::OK, &changed, vec![changed.patient.id])

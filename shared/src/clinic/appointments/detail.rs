@@ -6,7 +6,7 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{PatientName, Status};
-use crate::http::auth::Access;
+use crate::clinic::permissions::Access;
 
 /// An appointment, as its doctor, its patient and staff see it.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -9,8 +9,8 @@ use super::{
     Appointment, DoctorName, Status,
     lists::{self, Row},
 };
+use crate::clinic::permissions::Access;
 use crate::http::{
-    auth::Access,
     date_range::DateRange,
     page::{Cursor, Page, PageLimit, Position},
     problem::Error,

@@ -9,8 +9,8 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{Appointment, PatientName, Status};
+use crate::clinic::permissions::Access;
 use crate::http::{
-    auth::Access,
     page::{Cursor, Page, PageLimit, Position},
     problem::Error,
 };

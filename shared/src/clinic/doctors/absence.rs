@@ -7,13 +7,14 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{
-    lock::lock_frame,
-    outside::{self, Outside},
+    affected::{self, Affected},
+    lock::lock_schedule,
 };
 use crate::{
     clinic::period::Period,
+    clinic::permissions::Access,
     database::transaction::{Change, Transaction},
-    http::{auth::Access, idempotency::Repeatable, problem::Error, response::Answer, text::Text},
+    http::{idempotency::Repeatable, problem::Error, response::Answer, text::Text},
 };
 
 /// The longest absence: some five years. Longer ones are slips of the pen.
@@ -50,7 +51,7 @@ pub struct TimeOffDraft {
 
 /// A new absence by somebody.
 #[derive(Clone, Copy, Debug)]
-pub struct Addition<'a> {
+pub struct AddTimeOff<'a> {
     /// Whose.
     pub doctor: Uuid,
     /// When and why.
@@ -61,7 +62,7 @@ pub struct Addition<'a> {
 
 /// The end of an absence that was not to be, by somebody.
 #[derive(Clone, Copy, Debug)]
-pub struct Removal<'a> {
+pub struct RemoveTimeOff<'a> {
     /// Whose.
     pub doctor: Uuid,
     /// Which.
@@ -81,41 +82,41 @@ pub(crate) struct Added<'a> {
     #[serde(flatten)]
     time_off: &'a TimeOff,
     #[serde(flatten)]
-    outside: &'a Outside,
+    affected: &'a Affected,
 }
 
-impl Change for Addition<'_> {
+impl Change for AddTimeOff<'_> {
     type Outcome = Answer;
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let Self { doctor, draft, .. } = *self;
         let period = Period::new(draft.starts_at, draft.ends_at, LONGEST)?;
-        lock_frame(&mut *db, &self.access, doctor).await?;
+        lock_schedule(&mut *db, &self.access, doctor).await?;
         let time_off = insert(&mut *db, doctor, period, draft.reason.as_str()).await?;
-        let outside = outside::in_an_absence(&mut *db, doctor, time_off.id).await?;
+        let affected = affected::in_an_absence(&mut *db, doctor, time_off.id).await?;
         let added = Added {
             time_off: &time_off,
-            outside: &outside,
+            affected: &affected,
         };
         let location = format!("/api/doctors/{doctor}/time-off/{}", time_off.id);
         // Nobody changes an absence, or reads it by itself, so a tag would be of no use.
-        Answer::created(location, &added, outside.patients()).map(Answer::untagged)
+        Answer::created(location, &added, affected.patients()).map(Answer::untagged)
     }
 }
 
-impl Repeatable for Addition<'_> {
+impl Repeatable for AddTimeOff<'_> {
     async fn permit(&self, db: &mut Transaction) -> Result<(), Error> {
-        lock_frame(db, &self.access, self.doctor).await.map(drop)
+        lock_schedule(db, &self.access, self.doctor).await.map(drop)
     }
 }
 
-impl Change for Removal<'_> {
+impl Change for RemoveTimeOff<'_> {
     type Outcome = Answer;
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
-        lock_frame(&mut *db, &self.access, self.doctor).await?;
+        lock_schedule(&mut *db, &self.access, self.doctor).await?;
         if delete(&mut *db, self.doctor, self.time_off).await? {
             Ok(Answer::empty(StatusCode::NO_CONTENT))
         } else {

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::{
     absence::TimeOff,
-    week::{MAX_HOURS, WorkingHours},
+    working_hours::{MAX_HOURS, WorkingHours},
 };
-use crate::http::auth::Access;
+use crate::clinic::permissions::Access;
 
 /// The most absences that a doctor is shown with, the next ones.
 pub const TIME_OFF_SHOWN: u16 = 100;

@@ -3,10 +3,8 @@
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::http::{
-    auth::{Access, Role},
-    problem::Error,
-};
+use crate::clinic::permissions::Access;
+use crate::http::{auth::Role, problem::Error};
 
 /// What the lock's holder learns about the doctor.
 pub(crate) struct LockedDoctor {
@@ -54,7 +52,7 @@ pub(crate) async fn lock(
 /// # Errors
 /// [`Error::NotFound`] without such a doctor, [`Error::Forbidden`] where the frame is another
 /// doctor's, and the driver's.
-pub(super) async fn lock_frame(
+pub(super) async fn lock_schedule(
     db: impl PgExecutor<'_>,
     access: &Access<'_>,
     doctor: Uuid,

@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use chrono::NaiveTime;
 use headers::IfMatch;
 use lambda_http::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -10,92 +9,23 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{
+    affected::{self, Affected},
     detail::{DoctorDetail, find},
-    lock::lock_frame,
-    outside::{self, Outside},
+    lock::lock_schedule,
+    working_hours::{MAX_HOURS, WorkingHours},
 };
 use crate::{
+    clinic::permissions::Access,
     database::transaction::{Change, Transaction},
     http::{
-        auth::Access,
         problem::Error,
         refusal::Refusal,
         response::{Answer, check_precondition},
     },
 };
 
-/// The most intervals of a week: eight a day. More are a slip.
-pub const MAX_HOURS: u16 = 56;
-
-/// From Monday to Sunday.
-const WEEKDAYS: RangeInclusive<i16> = 1..=7;
-
 /// How long a slot may be, in minutes.
 const SLOT_MINUTES: RangeInclusive<i32> = 5..=480;
-
-/// How a time of day is written.
-const HH_MM: &str = "%H:%M";
-
-/// The end of the day, which is no time of day but can be the end of one's work.
-const MIDNIGHT: &str = "24:00";
-
-/// Some hours of a day of the week, in the doctor's own time zone. Half-open: at `closes` nothing
-/// goes on any more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct WorkingHours {
-    /// ISO 8601: Monday is 1, Sunday 7.
-    pub weekday: Weekday,
-    /// When they begin.
-    pub opens: WallClock,
-    /// When they end.
-    pub closes: WallClock,
-}
-
-/// 1 for Monday to 7 for Sunday.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    feature = "contract",
-    derive(schemars::JsonSchema),
-    schemars(inline, extend("minimum" = WEEKDAYS.start(), "maximum" = WEEKDAYS.end()))
-)]
-#[serde(try_from = "i16")]
-pub struct Weekday(i16);
-
-impl TryFrom<i16> for Weekday {
-    type Error = &'static str;
-
-    fn try_from(number: i16) -> Result<Self, &'static str> {
-        let known = WEEKDAYS.contains(&number).then_some(Self(number));
-        known.ok_or("weekday must be from 1, Monday, to 7, Sunday")
-    }
-}
-
-/// A time on the clock on the wall, `00:00` to `24:00`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    feature = "contract",
-    derive(schemars::JsonSchema),
-    schemars(inline, extend("pattern" = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"))
-)]
-#[serde(try_from = "String")]
-pub struct WallClock(String);
-
-impl TryFrom<String> for WallClock {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        // The parser would take an hour of one digit, and blanks before it, too.
-        let time = NaiveTime::parse_from_str(&text, HH_MM);
-        let is_exact = time.is_ok_and(|time| time.format(HH_MM).to_string() == text);
-        if is_exact || text == MIDNIGHT {
-            Ok(Self(text))
-        } else {
-            Err("it must be a time from 00:00 to 24:00, as HH:MM")
-        }
-    }
-}
 
 /// What a client wants the week to be.
 #[derive(Clone, Debug, Deserialize)]
@@ -151,7 +81,7 @@ impl TryFrom<i32> for SlotMinutes {
 
 /// A new week by somebody.
 #[derive(Debug)]
-pub struct Replacement<'a> {
+pub struct ReplaceWorkingHours<'a> {
     /// Whose.
     pub doctor: Uuid,
     /// What it becomes.
@@ -172,35 +102,35 @@ pub struct Replacement<'a> {
 pub(crate) struct Changed<'a> {
     doctor: &'a DoctorDetail,
     #[serde(flatten)]
-    outside: &'a Outside,
+    affected: &'a Affected,
 }
 
-impl Change for Replacement<'_> {
+impl Change for ReplaceWorkingHours<'_> {
     type Outcome = Answer;
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
         let missing = || Error::NotFound("doctor");
         let access = Some(&self.access);
-        lock_frame(&mut *db, &self.access, self.doctor).await?;
+        lock_schedule(&mut *db, &self.access, self.doctor).await?;
         let current = find(&mut *db, access, self.doctor).await?;
         check_precondition(self.if_match, &current.ok_or_else(missing)?)?;
         clear(&mut *db, self.doctor).await?;
         fill(&mut *db, self.doctor, &self.new.working_hours.0)
             .await
-            .map_err(decided)?;
+            .map_err(map_constraint)?;
         if let Some(SlotMinutes(minutes)) = self.new.slot_minutes {
             set_slot_minutes(&mut *db, self.doctor, minutes).await?;
         }
-        let outside = outside::of_the_week(&mut *db, self.doctor).await?;
+        let affected = affected::of_the_week(&mut *db, self.doctor).await?;
         let doctor = find(&mut *db, access, self.doctor).await?;
         let doctor = doctor.ok_or_else(missing)?;
         let changed = Changed {
             doctor: &doctor,
-            outside: &outside,
+            affected: &affected,
         };
         // The next change is of the doctor alone, so theirs is the tag it needs.
-        Answer::showing(StatusCode::OK, &changed, outside.patients())?.tagged_as(&doctor)
+        Answer::showing(StatusCode::OK, &changed, affected.patients())?.tagged_as(&doctor)
     }
 }
 
@@ -249,7 +179,7 @@ async fn set_slot_minutes(db: impl PgExecutor<'_>, doctor: Uuid, minutes: i32) -
 }
 
 /// What a failed insert means: the constraints decide.
-fn decided(error: sqlx::Error) -> Error {
+fn map_constraint(error: sqlx::Error) -> Error {
     let constraint = error
         .as_database_error()
         .and_then(|database| database.constraint());
@@ -269,29 +199,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn weekdays_and_times_are_the_walls() {
-        let takes = |weekday: i32, opens: &str, closes: &str| {
-            let hours = json!({ "weekday": weekday, "opens": opens, "closes": closes });
-            serde_json::from_value::<WorkingHours>(hours).is_ok()
-        };
-        assert!(takes(1, "00:00", "24:00") && takes(7, "09:30", "23:59"));
-        for (weekday, opens, closes) in [
-            (0, "09:00", "10:00"),
-            (8, "09:00", "10:00"),
-            (1, "9:00", "10:00"),
-            (1, " 9:00", "10:00"),
-            (1, "09: 0", "10:00"),
-            (1, "09:00", "24:01"),
-            (1, "09:00", "10:60"),
-            (1, "09:00", "10:00:00"),
-            (1, "+9:00", "10:00"),
-            (1, "09:00", ""),
-        ] {
-            assert!(!takes(weekday, opens, closes), "{weekday} {opens} {closes}");
-        }
-    }
 
     #[test]
     fn a_week_has_so_many_hours_and_no_more() {

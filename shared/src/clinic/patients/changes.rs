@@ -12,9 +12,9 @@ use super::{
     record::{Patient, find},
 };
 use crate::{
+    clinic::permissions::Access,
     database::transaction::{Change, Transaction},
     http::{
-        auth::Access,
         idempotency::Repeatable,
         patch::given,
         problem::Error,
@@ -26,26 +26,26 @@ use crate::{
 
 /// A registration by somebody.
 #[derive(Clone, Copy, Debug)]
-pub struct Registration<'a> {
+pub struct RegisterPatient<'a> {
     /// Who is new.
     pub draft: &'a Draft,
     /// Whom they may see.
     pub access: Access<'a>,
 }
 
-impl Change for Registration<'_> {
+impl Change for RegisterPatient<'_> {
     type Outcome = Answer;
     type Error = Error;
 
     async fn make(&self, db: &mut Transaction) -> Result<Answer, Error> {
-        let id = insert(&mut *db, self.draft).await.map_err(decided)?;
+        let id = insert(&mut *db, self.draft).await.map_err(map_constraint)?;
         let patient = find(&mut *db, &self.access, id).await?;
         let patient = patient.ok_or(Error::NotFound("patient"))?;
         Answer::created(format!("/api/patients/{id}"), &patient, vec![id])
     }
 }
 
-impl Repeatable for Registration<'_> {
+impl Repeatable for RegisterPatient<'_> {
     /// The front desk alone registers, which the token says.
     async fn permit(&self, _: &mut Transaction) -> Result<(), Error> {
         Ok(())
@@ -81,7 +81,7 @@ pub struct Patch {
 
 /// A patch by somebody.
 #[derive(Debug)]
-pub struct Correction<'a> {
+pub struct CorrectPatient<'a> {
     /// Whose record.
     pub patient: Uuid,
     /// What becomes different.
@@ -92,7 +92,7 @@ pub struct Correction<'a> {
     pub access: Access<'a>,
 }
 
-impl Change for Correction<'_> {
+impl Change for CorrectPatient<'_> {
     type Outcome = Answer;
     type Error = Error;
 
@@ -104,7 +104,7 @@ impl Change for Correction<'_> {
         check_precondition(self.if_match, &current)?;
         let corrected = self.patch.applied_to(current.clone());
         if corrected != current {
-            update(&mut *db, &corrected).await.map_err(decided)?;
+            update(&mut *db, &corrected).await.map_err(map_constraint)?;
         }
         Answer::showing(StatusCode::OK, &corrected, vec![corrected.id])
     }
@@ -188,7 +188,7 @@ async fn update(db: impl PgExecutor<'_>, patient: &Patient) -> sqlx::Result<()> 
 }
 
 /// What a failed insert or update means: the constraint decides.
-fn decided(error: sqlx::Error) -> Error {
+fn map_constraint(error: sqlx::Error) -> Error {
     let constraint = error
         .as_database_error()
         .and_then(|database| database.constraint());

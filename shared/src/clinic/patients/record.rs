@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::http::auth::Access;
+use crate::clinic::permissions::Access;
 
 /// A patient, as staff, they themselves and their doctors see them.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -9,15 +9,15 @@ use uuid::Uuid;
 use crate::clinic::appointments::{PatientName, Status};
 
 /// The most appointments that a change lists.
-pub const OUTSIDE_SHOWN: u16 = 200;
+pub const AFFECTED_SHOWN: u16 = 200;
 /// By one more it is known whether there are more.
-const SHOWN_AND_ONE_MORE: i64 = OUTSIDE_SHOWN as i64 + 1;
+const SHOWN_AND_ONE_MORE: i64 = AFFECTED_SHOWN as i64 + 1;
 
 /// A live appointment that is not over, outside the frame.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct OutsideAppointment {
+pub struct AffectedAppointment {
     /// The appointment's id.
     pub id: Uuid,
     /// When it begins.
@@ -34,16 +34,16 @@ pub struct OutsideAppointment {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "contract", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Outside {
+pub(super) struct Affected {
     /// The first ones.
-    outside: Vec<OutsideAppointment>,
+    affected_appointments: Vec<AffectedAppointment>,
     /// Whether there are more.
-    outside_has_more: bool,
+    affected_appointments_has_more: bool,
 }
 
-impl Outside {
+impl Affected {
     fn new(rows: Vec<Row>) -> Self {
-        let appointments = rows.into_iter().map(|row| OutsideAppointment {
+        let appointments = rows.into_iter().map(|row| AffectedAppointment {
             id: row.id,
             starts_at: row.starts_at,
             ends_at: row.ends_at,
@@ -53,18 +53,21 @@ impl Outside {
                 full_name: row.patient_name,
             },
         });
-        let mut outside: Vec<OutsideAppointment> = appointments.collect();
-        let outside_has_more = outside.len() > OUTSIDE_SHOWN.into();
-        outside.truncate(OUTSIDE_SHOWN.into());
+        let mut affected: Vec<AffectedAppointment> = appointments.collect();
+        let affected_appointments_has_more = affected.len() > AFFECTED_SHOWN.into();
+        affected.truncate(AFFECTED_SHOWN.into());
         Self {
-            outside,
-            outside_has_more,
+            affected_appointments: affected,
+            affected_appointments_has_more,
         }
     }
 
     /// Whose data this is.
     pub(super) fn patients(&self) -> Vec<Uuid> {
-        self.outside.iter().map(|visit| visit.patient.id).collect()
+        self.affected_appointments
+            .iter()
+            .map(|visit| visit.patient.id)
+            .collect()
     }
 }
 
@@ -78,7 +81,7 @@ struct Row {
 }
 
 /// What lies outside the doctor's working hours as they are now, by the rule that bookings follow.
-pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::Result<Outside> {
+pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::Result<Affected> {
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -112,7 +115,7 @@ pub(super) async fn of_the_week(db: impl PgExecutor<'_>, doctor: Uuid) -> sqlx::
     )
     .fetch_all(db)
     .await?;
-    Ok(Outside::new(rows))
+    Ok(Affected::new(rows))
 }
 
 /// What an absence lies across.
@@ -120,7 +123,7 @@ pub(super) async fn in_an_absence(
     db: impl PgExecutor<'_>,
     doctor: Uuid,
     time_off: Uuid,
-) -> sqlx::Result<Outside> {
+) -> sqlx::Result<Affected> {
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -143,5 +146,5 @@ pub(super) async fn in_an_absence(
     )
     .fetch_all(db)
     .await?;
-    Ok(Outside::new(rows))
+    Ok(Affected::new(rows))
 }
