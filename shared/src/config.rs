@@ -120,7 +120,7 @@ pub fn clinic_time_zone() -> String {
     variable("CLINIC_TIME_ZONE").unwrap_or_else(|| "UTC".to_owned())
 }
 
-/// Where a verified token says who somebody is and what they are.
+/// Where a verified token says who the caller is and which roles they have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// `AUTH_SUBJECT_CLAIM`: what `doctors.subject` and `patients.subject` are compared with.

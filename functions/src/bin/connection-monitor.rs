@@ -1,5 +1,5 @@
 //! Looks at the database's sessions, each minute, as the monitor's role: metrics and a line in the
-//! log, the same as the answer. One connection, closed at its end; nobody's session is ended.
+//! log, the same as the answer. One connection, closed at its end; no session is ended.
 
 use serde_json::Value;
 use shared::{

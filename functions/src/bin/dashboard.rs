@@ -24,6 +24,6 @@ async fn handler(request: Request) -> Result<Response, Error> {
     let doctor = request.path_id("id")?;
     let query: Query = request.query()?;
     let range = DateRange::read(query.from.as_deref(), query.to.as_deref())?;
-    // Figures, and nobody's name: no access line.
+    // Figures without names: no access line.
     request.json(&dashboard::of_doctor(request.reader().await?, &access, doctor, range).await?)
 }

@@ -1,4 +1,4 @@
-//! What somebody asks who opens the application: `GET /api/me`, who they are, and
+//! What an application asks when it opens: `GET /api/me`, who they are, and
 //! `GET /api/doctors?specialty=&q=&limit=&cursor=`, the active doctors, by name.
 
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! `GET /api/live`, for everybody, and `GET /api/health`: is the process up? With `?deep=1`, for
+//! `GET /api/live`, for every caller, and `GET /api/health`: is the process up? With `?deep=1`, for
 //! staff: is the database, and how full is it?
 
 use serde::Deserialize;

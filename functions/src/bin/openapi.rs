@@ -1,4 +1,4 @@
-//! `GET /api/openapi.json`, for everybody: the description of this API.
+//! `GET /api/openapi.json`, for every caller: the description of this API.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! Removes the answers that are kept for requests which are sent twice, once nobody sends them again.
+//! Removes the answers that are kept for requests which are sent twice, once no client sends them again.
 //! Invoked on a schedule, with any payload; answers with how many it removed and whether that was
 //! all.
 

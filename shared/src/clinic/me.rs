@@ -1,4 +1,4 @@
-//! Who somebody is at the clinic: a token says no more than their subject and their roles.
+//! Who the caller is at the clinic: a token says no more than their subject and their roles.
 
 use serde::Serialize;
 use sqlx::PgExecutor;

@@ -45,7 +45,7 @@ pub(crate) const MAX_CONNECTION_LIMIT: u32 = 5000;
 #[derive(Clone, Debug)]
 pub struct DatabaseUrl {
     /// The variable that gave it, or said where it is kept; for messages. `DATABASE_URL` unless
-    /// whoever parsed it says otherwise.
+    /// its reader says otherwise.
     pub variable: &'static str,
     /// Where the server listens.
     pub host: Host,
@@ -149,7 +149,7 @@ pub enum TlsMode {
     Disable,
     /// Encrypted where the server offers it; verifies nothing.
     Prefer,
-    /// Encrypted; verifies nothing, so that whoever sits in between can read and change all.
+    /// Encrypted; verifies nothing, so that an attacker in between can read and change everything.
     Require,
     /// Encrypted, and the certificate is signed by a known authority.
     VerifyCa,

@@ -21,7 +21,7 @@ pub(crate) struct Variables {
     pub(crate) iam: &'static str,
 }
 
-/// All roles: whoever has a variable of one of them leads to a database.
+/// All roles: a function with a variable of one of them has a database.
 #[cfg(feature = "operator")]
 pub(crate) const ROLES: [Variables; 3] = [APPLICATION, OWNER, MONITOR];
 

@@ -38,7 +38,7 @@ pub(crate) struct Credentials {
     time_limit: Duration,
     /// Held while fetching: one at a time, and the others take what it brings.
     fetched: Mutex<Fetched>,
-    /// Fetches that have ended, so that whoever waited for one knows it from an older one.
+    /// Fetches that have ended, so that an invocation that waited for one knows it from an older one.
     ended: AtomicU64,
     signer: OnceCell<aws::Signer>,
 }

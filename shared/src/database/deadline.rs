@@ -87,7 +87,7 @@ impl StatementTimeout {
     /// # Errors
     /// [`DatabaseError::QueryTimeout`] at the deadline, which says nothing about the session: the statement
     /// began late. [`DatabaseError::SessionLost`] past the limit: the server's own is shorter and should have ended
-    /// the statement by then, so nobody is there any more.
+    /// the statement by then, so the connection is dead.
     pub(crate) async fn wait_for<T>(
         self,
         statement: impl Future<Output = T>,

@@ -16,7 +16,7 @@ use crate::{
 /// Every migration under `shared/migrations`.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// How long a migration waits for a lock at a time. Whoever comes to the table meanwhile waits behind
+/// How long a migration waits for a lock at a time. A statement that comes to the table meanwhile waits behind
 /// it, also to read: well below the lock time-out of the functions' sessions.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The longest pause between two attempts, in which those who waited behind the first one go on.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The advisory lock by which runs take turns. Any number that nobody else uses.
+/// The advisory lock by which runs take turns. Any number that nothing else uses.
 const TURN: i64 = 0x6865_6164_726f_6f6d;
 
 /// Applies what is missing and answers with the version of the newest migration. Harmless when
@@ -85,7 +85,7 @@ async fn apply(connection: &mut PgConnection, migration: &Migration) -> Result<(
 
 /// What a migration finds: how long it may wait for a lock, and no remains of itself.
 ///
-/// One without a transaction builds an index concurrently. It holds up nobody, and waits for every
+/// One without a transaction builds an index concurrently. It holds up no other statement, and waits for every
 /// transaction that is open, however long. Interrupted, it leaves an index that is maintained and
 /// never used, and that `if not exists` would take for the whole.
 async fn clear_the_way(connection: &mut PgConnection, migration: &Migration) -> sqlx::Result<()> {

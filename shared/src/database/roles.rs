@@ -2,7 +2,7 @@
 //! more sessions than its ceiling, and the monitor's.
 //!
 //! What is missing is found by comparing the catalog with what is wanted, so that a second run
-//! changes nothing, and a run by an owner without the right to create roles passes once somebody
+//! changes nothing, and a run by an owner without the right to create roles passes once an administrator
 //! else did it. Passwords never leave this process: the server is sent SCRAM verifiers.
 
 mod plan;
@@ -80,7 +80,7 @@ impl From<DatabaseError> for Failure {
     }
 }
 
-/// The owner lacks a right; somebody else can do it.
+/// The owner lacks a right; an administrator can do it.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the role {owner} may not set up the roles ({cause}); the schema is up to date; let an \
@@ -143,7 +143,7 @@ async fn change(connection: &mut PgConnection, config: &Migration) -> Result<Vec
             });
         }
     }
-    // A grant by somebody who may not grant is only a warning.
+    // A grant by a role that may not grant is only a warning.
     let left = Plan::new(connection, config, &Verifiers::default()).await?;
     if !left.needed.is_empty() {
         return Err(missing_right("a statement had no effect".to_owned()));
@@ -161,7 +161,7 @@ fn sqlstate(error: &sqlx::Error) -> Option<String> {
 }
 
 /// What the server is to store as a role's password, where it does not know it yet. An owner
-/// cannot read what is stored, but whoever can log in has the right password. It is not stored
+/// cannot read what is stored, but a client that can log in has the right password. It is not stored
 /// anew without need, so that a pooler's copy stays valid.
 async fn verifier(owner: &DatabaseUrl, role: Option<&DatabaseUrl>) -> Option<String> {
     let role = role?;

@@ -5,7 +5,7 @@ const NAME_BYTES: usize = 63;
 /// Of which this many are left to the first part, so that the function's name stays readable.
 const PREFIX_BYTES: usize = 20;
 
-/// The names that a session shows, as transient and as retained one: everybody can count them, and
+/// The names that a session shows, as transient and as retained one: every session can count them, and
 /// an operator can see them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionNames {

@@ -30,7 +30,7 @@ pub(crate) fn compressed<S>(service: S) -> Compression<S, And<SizeAbove, Questio
 }
 
 /// Whether the answer carries a strong entity tag of its own. It names these very bytes (RFC 9110,
-/// section 8.8.1), compressed ones would need another, and If-Match would then fail for whoever read
+/// section 8.8.1), compressed ones would need another, and If-Match would then fail for a client that read
 /// them. The tag of another thing, of which the answer tells more than it is, has no such bounds.
 fn names_its_bytes(headers: &HeaderMap, marks: &Extensions) -> bool {
     let tag = headers.typed_get::<ETag>();

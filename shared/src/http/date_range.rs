@@ -23,7 +23,7 @@ pub struct DateRange<const MAX_DAYS: u16> {
 }
 
 impl<const MAX_DAYS: u16> DateRange<MAX_DAYS> {
-    /// Reads the parameters `from` and `to`. Both are required: a range that somebody forgot to
+    /// Reads the parameters `from` and `to`. Both are required: a range that a client forgot to
     /// name would be all the years there are.
     ///
     /// # Errors

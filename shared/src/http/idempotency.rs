@@ -47,8 +47,8 @@ impl Key {
 
 /// A change whose answer may be given again.
 pub trait Repeatable: Change<Outcome = Answer, Error = Error> {
-    /// Whether whoever asks may have it made, of which [`Change::make`] makes sure itself. Asked again
-    /// before the answer is given again: meanwhile they may have become somebody else, or nobody.
+    /// Whether the caller may have it made, of which [`Change::make`] makes sure itself. Asked again
+    /// before the answer is given again: meanwhile they may have lost the role.
     ///
     /// # Errors
     /// As for [`Change::make`], where they may not.

@@ -170,7 +170,7 @@ async fn close_at_the_end() -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Says in the log why the function cannot begin: what `main` returns is shown to nobody who searches
+/// Says in the log why the function cannot begin: what `main` returns does not show if an operator searches
 /// it.
 fn say(error: &ConfigError) {
     tracing::error!("{error}");

@@ -49,7 +49,7 @@ pub trait Position: Serialize + DeserializeOwned {
 
 /// A position as the client carries it: opaque, and guarded by a checksum, so that a garbled one
 /// or one of another list is refused instead of leading somewhere else. It is no permission, hence
-/// no signature: whoever makes one up reads on in a list that they may read.
+/// no signature: a client that makes one up reads on in a list that it may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor<P>(pub P);
 

@@ -246,7 +246,7 @@ impl Request {
     }
 
     /// The answer that shows one thing that can be changed: with a strong entity tag for If-Match, 304
-    /// for whoever has it already.
+    /// if the client has it already.
     ///
     /// # Errors
     /// [`Error::Unexpected`] where the value has no JSON form, which is a defect.
@@ -257,7 +257,7 @@ impl Request {
     }
 
     /// The answer that shows a list or figures: with a weak entity tag, because it may be compressed,
-    /// and 304 for whoever has it already.
+    /// and 304 if the client has it already.
     ///
     /// # Errors
     /// As for [`Request::resource`].
@@ -267,7 +267,7 @@ impl Request {
         response::shown(self.http.headers(), body, &tag)
     }
 
-    /// The answer that shows a document of the API's own: the same for everybody, it holds nothing of
+    /// The answer that shows a document of the API's own: the same for every caller, it holds nothing of
     /// anybody's. It may be kept for some minutes, and is asked for again by its tag.
     ///
     /// # Errors

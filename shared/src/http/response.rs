@@ -160,7 +160,7 @@ impl Document {
     }
 }
 
-/// The answer that shows a body with this entity tag: 304 for whoever has it already.
+/// The answer that shows a body with this entity tag: 304 if the client has it already.
 ///
 /// # Errors
 /// [`Error::Unexpected`] where the tag is none, which is a defect.
@@ -214,7 +214,7 @@ pub(crate) fn weak_tag(body: &str) -> String {
     format!("W/\"{}\"", digest(body))
 }
 
-/// 128 bits of SHA-256: nobody meets two bodies with the same by chance or on purpose.
+/// 128 bits of SHA-256: no two bodies have the same by chance or on purpose.
 fn digest(body: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(body)[..16])
 }

@@ -22,7 +22,7 @@ const FULL: f64 = 90.0;
 const IDLE: f64 = 50.0;
 /// ... and at its peak.
 const IDLE_PEAK: f64 = 75.0;
-/// A wait for a session that somebody notices, in milliseconds. A new session takes some 20.
+/// A wait for a session that a caller notices, in milliseconds. A new session takes some 20.
 const WAITING: f64 = 100.0;
 /// What is left above a peak, and what a raise adds: a quarter.
 const MARGIN: f64 = 1.25;
@@ -82,7 +82,7 @@ pub struct Recommendation {
     pub looks: usize,
     /// The most sessions that a look saw.
     pub peak: u32,
-    /// The most invocations at once, as Lambda counted them; none where nobody could see.
+    /// The most invocations at once, as Lambda counted them; none if that is unknown.
     pub concurrency: Option<u32>,
     /// What 99 of 100 looks did not exceed.
     pub p99: u32,
@@ -146,7 +146,7 @@ pub struct Question<'a> {
     pub observed: &'a Observed,
     /// Looks below which nothing is said about a function.
     pub looks: usize,
-    /// Sessions of everybody who is not one of the functions.
+    /// Sessions of all other clients.
     pub other_clients: u32,
 }
 

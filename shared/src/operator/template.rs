@@ -3,8 +3,8 @@
 //!
 //! It reads the part of SAM's language that sessions depend on: functions with what they inherit,
 //! resolved as far as it can be known before a deployment (`resolve`). A property that is not
-//! understood is an error in its place, [`Unusable`], which stops whoever needs that property and
-//! nobody else. Everything but [`read`] is pure.
+//! understood is an error in its place, [`Unusable`], which stops a caller that needs that property and
+//! no other. Everything but [`read`] is pure.
 
 mod http_api;
 mod merge;

@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     /// Looks at the sessions below which nothing is said.
     #[arg(long, value_name = "N", default_value_t = advice::LOOKS)]
     min_looks: usize,
-    /// Sessions of everybody else, as for headroom check: they come out of what the role could have.
+    /// Sessions of all other clients, as for headroom check: they come out of what the role could have.
     #[arg(long, value_name = "N", default_value_t = OTHER_CLIENTS)]
     other_clients: u32,
     #[command(flatten)]

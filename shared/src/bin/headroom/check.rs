@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     /// 6 on RDS and Aurora, else 0, unless the server says otherwise.
     #[arg(long, value_name = "N")]
     reserved: Option<u32>,
-    /// Sessions of everybody else: administrators, the monitor, migrations, other applications.
+    /// Sessions of all other clients: administrators, the monitor, migrations, other applications.
     #[arg(long, value_name = "N", default_value_t = OTHER_CLIENTS)]
     other_clients: u32,
     /// Parameters of DATABASE_URL where it is known only once deployed, such as 'pool_timeout=20&pgbouncer=true'.

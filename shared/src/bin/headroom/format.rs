@@ -9,7 +9,7 @@ use shared::operator::budget::finding::Verdict;
 
 /// What `main` prints, and what it ends with.
 pub(crate) struct Answer {
-    /// With colours, which are taken out where nobody would see them.
+    /// With colours, which are taken out if no terminal shows them.
     pub(crate) text: String,
     pub(crate) verdict: ExitCode,
 }

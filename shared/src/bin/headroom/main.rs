@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => {
             let text = secrets::hidden(&error.render().ansi().to_string(), &words);
-            // Help and version are no errors. Nothing is left to be done where nobody reads it.
+            // Help and version are no errors. Nothing is left to be done if no one reads it.
             let _ = if error.use_stderr() {
                 write!(anstream::stderr(), "{text}")
             } else {

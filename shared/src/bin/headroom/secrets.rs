@@ -1,7 +1,7 @@
-//! What of the command line may not be repeated: whoever sees a terminal or a log of CI may read it.
+//! What of the command line may not be repeated: terminals and CI logs are read by others.
 
 /// A message with user and password of every URL among the arguments left out. They may be where no
-/// URL belongs, as an argument that nothing asked for, and whoever refuses it says what it was.
+/// URL belongs, as an argument that nothing asked for, and the refusal says what it was.
 pub(crate) fn hidden(message: &str, arguments: &[String]) -> String {
     let mut message = message.to_owned();
     for argument in arguments {

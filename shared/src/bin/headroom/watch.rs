@@ -107,7 +107,7 @@ impl<'a> Recording<'a> {
     }
 }
 
-/// Whoever records for days must hear that nothing is kept, and not find it out afterwards.
+/// An operator who records for days must hear that nothing is kept, and not find it out afterwards.
 fn record(recording: &mut Option<Recording<'_>>, sample: &Sample) -> Result<(), Box<dyn Error>> {
     if let Some(Recording { path, file }) = recording {
         let line = serde_json::to_string(sample)? + "\n";
@@ -142,7 +142,7 @@ impl Output {
         }
     }
 
-    /// Waits until somebody at the keyboard wants it to end.
+    /// Waits until the operator at the keyboard wants it to end.
     async fn quit(&mut self) -> io::Result<()> {
         match self {
             Self::Screen(screen) => screen.quit().await,
@@ -175,7 +175,7 @@ async fn keep_looking(
     let mut nothing_seen = Some("it was ended before the first look was over".to_owned());
     loop {
         let next = Instant::now() + Duration::from_secs(arguments.interval);
-        // A look at a server that does not answer takes a while, and nobody should have to wait.
+        // A look at a server that does not answer takes a while, and the operator should not have to wait.
         let sample = select! {
             sample = look(url, arguments) => sample,
             ended = output.quit() => { ended?; break }
@@ -188,7 +188,7 @@ async fn keep_looking(
                 record(&mut recording, &sample)?;
                 output.show(&render::render(&sample, arguments.format)?)?;
             }
-            // Whoever watches wants to see it end; whoever records wants no gap to end it.
+            // An operator who watches wants to see it end; one who records wants no gap to end it.
             Err(error) if looks == 0 && matches!(output, Output::Lines) => return Err(error.into()),
             Err(error) => {
                 output.complain(&error)?;

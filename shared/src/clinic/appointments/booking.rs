@@ -47,7 +47,7 @@ pub struct Draft {
     pub override_hours: bool,
 }
 
-/// A booking by somebody.
+/// Books an appointment for a caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Booking<'a> {
     /// What is booked.

@@ -63,7 +63,7 @@ pub struct Patch {
     pub override_hours: bool,
 }
 
-/// A patch by somebody.
+/// Applies a patch for a caller.
 #[derive(Debug)]
 pub struct ChangeAppointment<'a> {
     /// Which appointment.
@@ -90,7 +90,7 @@ pub struct Reason {
     pub reason: Text<0, 500>,
 }
 
-/// A cancellation by somebody. Asked for again, it answers the same and changes nothing.
+/// Cancels an appointment for a caller. Asked for again, it answers the same and changes nothing.
 #[derive(Debug)]
 pub struct CancelAppointment<'a> {
     /// Which appointment.
@@ -117,7 +117,7 @@ impl Change for ChangeAppointment<'_> {
             let waived = self.waived(&current, period);
             calendar::check(&mut *db, &doctor, period, except, waived).await?;
         } else if status.takes_time() && !current.status.takes_time() {
-            // Somebody else may have been given the time.
+            // The time may have been given to another patient.
             let period = calendar::period(current.starts_at, current.ends_at)?;
             let waived = Waived::by_staff(true);
             calendar::check(&mut *db, &doctor, period, except, waived).await?;
@@ -305,7 +305,7 @@ async fn locked(
     Ok((doctor, current.ok_or_else(missing)?))
 }
 
-/// As what somebody changes an appointment that they may see: whose it is not to keep is its patient.
+/// As what a caller changes an appointment that they may see: whose it is not to keep is its patient.
 fn actor<'a>(doctor: &LockedDoctor, access: Access<'a>) -> Actor<'a> {
     Actor {
         role: doctor.kept_as(&access).unwrap_or(Role::Patient),

@@ -28,7 +28,7 @@ impl Position for UpcomingPosition {
     const LIST: &'static str = "appointments-upcoming";
 }
 
-/// A place in a doctor's day. The day belongs to it: whoever pages past midnight stays on it.
+/// A place in a doctor's day. The day belongs to it: a client that pages past midnight stays on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TodayPosition(NaiveDate, DateTime<Utc>, Uuid);
 

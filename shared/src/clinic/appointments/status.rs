@@ -74,7 +74,7 @@ impl Status {
         self == next || self.next().contains(&next)
     }
 
-    /// Whether the time can still be changed: nobody has come yet.
+    /// Whether the time can still be changed: the patient has not come yet.
     pub fn is_movable(self) -> bool {
         matches!(self, Self::Scheduled | Self::Confirmed)
     }

@@ -49,7 +49,7 @@ pub struct TimeOffDraft {
     pub reason: Text<0, 500>,
 }
 
-/// A new absence by somebody.
+/// Adds an absence for a caller.
 #[derive(Clone, Copy, Debug)]
 pub struct AddTimeOff<'a> {
     /// Whose.
@@ -60,7 +60,7 @@ pub struct AddTimeOff<'a> {
     pub access: Access<'a>,
 }
 
-/// The end of an absence that was not to be, by somebody.
+/// Removes an absence for a caller.
 #[derive(Clone, Copy, Debug)]
 pub struct RemoveTimeOff<'a> {
     /// Whose.
@@ -100,7 +100,7 @@ impl Change for AddTimeOff<'_> {
             affected: &affected,
         };
         let location = format!("/api/doctors/{doctor}/time-off/{}", time_off.id);
-        // Nobody changes an absence, or reads it by itself, so a tag would be of no use.
+        // No route changes an absence, or shows it by itself, so a tag would be of no use.
         Answer::created(location, &added, affected.patients()).map(Answer::untagged)
     }
 }

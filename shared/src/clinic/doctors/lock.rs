@@ -20,7 +20,7 @@ impl LockedDoctor {
         self.kept_as(access).is_some()
     }
 
-    /// As what: the role by which the action is allowed, and not the strongest of whoever has several.
+    /// As what: the role by which the action is allowed, and not the caller's strongest.
     pub(crate) fn kept_as(&self, access: &Access<'_>) -> Option<Role> {
         let own = access.doctor.is_some() && access.doctor == self.subject.as_deref();
         if access.all {
@@ -31,7 +31,7 @@ impl LockedDoctor {
     }
 }
 
-/// The doctor's row, locked until the transaction ends. Whoever changes the calendar or its frame
+/// The doctor's row, locked until the transaction ends. A change of the calendar or the schedule
 /// does this first, so that changes wait for each other in the order they came, and never for each
 /// other in a circle, as two inserts against an exclusion constraint may.
 pub(crate) async fn lock(
@@ -47,7 +47,7 @@ pub(crate) async fn lock(
     .await
 }
 
-/// The same for whoever changes the frame.
+/// The same for changes of the schedule.
 ///
 /// # Errors
 /// [`Error::NotFound`] without such a doctor, [`Error::Forbidden`] where the frame is another

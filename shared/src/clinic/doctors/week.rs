@@ -79,7 +79,7 @@ impl TryFrom<i32> for SlotMinutes {
     }
 }
 
-/// A new week by somebody.
+/// Replaces a week for a caller.
 #[derive(Debug)]
 pub struct ReplaceWorkingHours<'a> {
     /// Whose.

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// A registration by somebody.
+/// Registers a patient.
 #[derive(Clone, Copy, Debug)]
 pub struct RegisterPatient<'a> {
     /// Who is new.
@@ -79,7 +79,7 @@ pub struct Patch {
     pub subject: Option<Option<Text<1, 255>>>,
 }
 
-/// A patch by somebody.
+/// Applies a patch for a caller.
 #[derive(Debug)]
 pub struct CorrectPatient<'a> {
     /// Whose record.

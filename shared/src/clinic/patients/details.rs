@@ -118,7 +118,7 @@ impl TryFrom<Text<3, 254>> for Email {
 #[serde(try_from = "String")]
 pub struct DateOfBirth(NaiveDate);
 
-/// The first year that is nobody's slip of the pen.
+/// The first year that is no slip of the pen.
 const EARLIEST_YEAR: i32 = 1900;
 /// By how much the earliest of the world's time zones is ahead of UTC, in hours: a child born there
 /// this morning is born.

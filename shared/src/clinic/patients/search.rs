@@ -1,4 +1,4 @@
-//! Finding patients by what somebody at the desk or on the phone says.
+//! Finding patients by what a person at the desk or on the phone says.
 
 use std::cmp::Reverse;
 

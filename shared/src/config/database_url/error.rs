@@ -1,4 +1,4 @@
-//! What can be wrong with a URL, and what is worth a line in the log. Whoever says it says first where
+//! What can be wrong with a URL, and what is worth a line in the log. The caller says first where
 //! the URL came from: a variable, a secret, the command line.
 
 /// Why a URL was refused. Names the part or parameter, never the password.

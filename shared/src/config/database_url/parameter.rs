@@ -256,7 +256,7 @@ fn words(text: &str) -> Vec<String> {
 /// separators, or within one typing error for every five characters.
 fn nearest(name: &str) -> Option<&'static str> {
     let plain = |name: &str| name.to_lowercase().replace(['_', '-', '.', ' '], "");
-    // Nobody misspells at this length, and the comparison is quadratic.
+    // No misspelling is this long, and the comparison is quadratic.
     if name.len() > 64 {
         return None;
     }

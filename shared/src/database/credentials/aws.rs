@@ -23,7 +23,7 @@ use crate::{
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html>
 const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// What a service answers when asking again would not help, until somebody mends it. By code, from
+/// What a service answers when asking again would not help, until an operator acts. By code, from
 /// the API references of both services.
 const PERMANENT: [&str; 14] = [
     "AccessDeniedException",
@@ -42,7 +42,7 @@ const PERMANENT: [&str; 14] = [
     "ValidationException",
 ];
 
-/// Why there are no credentials. Holds no secret, and can be told to everybody who waited.
+/// Why there are no credentials. Holds no secret, and can be told to every invocation that waited.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{text}")]
 pub(super) struct FetchError {
@@ -65,7 +65,7 @@ impl FetchError {
         }
     }
 
-    /// Nobody answered in time.
+    /// The service did not answer in time.
     pub(super) fn late(variable: &str) -> Self {
         Self::passing(format!("{variable}: no answer in time"))
     }

@@ -284,7 +284,7 @@ async fn permit(
         })
 }
 
-/// What sits in a permit until somebody asks for it.
+/// How many sessions sit idle in their permits.
 pub(super) fn idle_sessions(permits: &managed::Pool<Permits>) -> usize {
     let mut idle = 0;
     permits.retain(|Permit(session), _| {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use crate::config;
 
 /// Of the invocations that one environment serves at once, the share that gets a session where
-/// nobody said how many: every fourth, rounded up. An invocation holds its session only for the
+/// neither setting says how many: every fourth, rounded up. An invocation holds its session only for the
 /// query, not for parsing, authorising and shaping, and waits its turn otherwise. One invocation
 /// at a time makes it 1.
 const INVOCATIONS_PER_SESSION: u32 = 4;

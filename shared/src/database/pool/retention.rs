@@ -30,12 +30,12 @@ pub(super) struct RetentionCount {
 /// The statement. It is sent without parameters, in one round trip; what is put into it are numbers
 /// and two quoted texts of the configuration.
 ///
-/// - The lock is only tried, never waited for: whoever does not get it stays transient. It is
+/// - The lock is only tried, never waited for: a session that does not get it stays transient. It is
 ///   held until the statement's end, when the new name is already visible, so that no two
 ///   sessions count the same slot. The table of sessions is read through an argument that
 ///   depends on the lock, and so not before it.
 /// - The role's slots are the smallest of its own limit, the database's, and what the server has for
-///   everybody; no limit binds a superuser. The role is the one that logged in, whatever it set itself
+///   every role; no limit binds a superuser. The role is the one that logged in, whatever it set itself
 ///   to since.
 /// - `pg_stat_get_activity` by role is cheaper than the view, and shows a role its own sessions
 ///   without any privilege.

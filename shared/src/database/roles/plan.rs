@@ -11,7 +11,7 @@ use crate::{
     database::pool::guards,
 };
 
-/// What the functions do with which table, and nothing else: nobody rewrites an audit trail or
+/// What the functions do with which table, and nothing else: no function rewrites an audit trail or
 /// removes a patient. The migrations' own list is not among them. Locking a doctor's row, so that
 /// bookings wait for each other, takes the right to update it.
 const PRIVILEGES: [(&str, &[&str]); 7] = [
@@ -27,7 +27,7 @@ const PRIVILEGES: [(&str, &[&str]); 7] = [
     ("working_hours", &["delete", "insert", "select"]),
 ];
 
-/// Sessions of the monitor's role: a scheduled look, one that overlaps it, and somebody who is
+/// Sessions of the monitor's role: a scheduled look, one that overlaps it, and an operator who is
 /// curious. They are not taken from the application's.
 const MONITOR_LIMIT: u32 = 3;
 
@@ -188,7 +188,7 @@ impl Plan {
     }
 
     /// The database, to connect to, and the schema, to look names up in; to create nothing in
-    /// either. Everybody may create temporary tables, and tables in the schema `public` before
+    /// either. Every role may create temporary tables, and tables in the schema `public` before
     /// PostgreSQL 15: that is taken back where the owner may do so.
     async fn containers(
         &mut self,
@@ -290,7 +290,7 @@ impl Plan {
         Ok(())
     }
 
-    /// What the role may do by being somebody else, or by owning things: not taken away unasked.
+    /// What the role may do as a member of another role, or as an owner: not taken away unasked.
     async fn inheritance(
         &mut self,
         connection: &mut PgConnection,
@@ -327,7 +327,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The monitor sees everybody's sessions, and no table.
+    /// The monitor sees the sessions of all roles, and no table.
     async fn watching(
         &mut self,
         connection: &mut PgConnection,

@@ -63,7 +63,7 @@ impl Emitter {
     pub(crate) fn emit(&self, entry: &impl Entry) {
         let mut line = Vec::new();
         if self.write(entry, &mut line) {
-            // Where nobody reads standard output, there is nobody to tell.
+            // If standard output is closed, there is no place to say so.
             let _ = io::stdout().lock().write_all(&line);
         }
     }

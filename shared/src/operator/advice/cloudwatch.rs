@@ -188,7 +188,7 @@ async fn questions(
             }
         }
     }
-    // Throttled invocations reach no function, and a burst between two looks is seen by nobody: Lambda
+    // Throttled invocations reach no function, and a burst between two looks leaves no trace there: Lambda
     // itself counts them.
     let by_lambda = [
         (Figure::Throttles, "Throttles"),

@@ -26,7 +26,7 @@ pub struct Look {
     pub sessions: u32,
     /// How many there might have been.
     pub ceiling: u32,
-    /// What the server has for everybody who is no superuser.
+    /// What the server has for roles that are no superusers.
     pub slots: u32,
 }
 
@@ -37,7 +37,7 @@ pub struct Seen {
     pub sessions: Vec<u32>,
     /// Waits for a session, in milliseconds.
     pub acquire_waits: Vec<f64>,
-    /// The most invocations at once, as Lambda counted them; none where nobody could see: that is in
+    /// The most invocations at once, as Lambda counted them; none if that is unknown: it is in
     /// CloudWatch alone.
     pub concurrency: Option<u32>,
     /// Refusals and throttles.
@@ -54,7 +54,7 @@ pub struct Counts {
     pub pool_timeouts: u64,
     /// Every answer of the server's own failures, those included.
     pub server_errors: u64,
-    /// Invocations that Lambda refused; none where nobody could see them: they are in CloudWatch,
+    /// Invocations that Lambda refused; none if that is unknown: they are in CloudWatch,
     /// not in the functions' logs.
     pub throttles: Option<u64>,
 }

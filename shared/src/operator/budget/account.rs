@@ -6,7 +6,7 @@ use super::{
 };
 use crate::operator::template::Function;
 
-/// An account's concurrency in a region where nobody raised it.
+/// An account's concurrency in a region in which it was never raised.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const CONCURRENCY: u32 = 1_000;
 

@@ -155,7 +155,7 @@ pub fn limit(function: &Function, url: &Url) -> Result<NonZeroU32, Finding> {
     }
 }
 
-/// Invocations that one environment serves at once; none where nobody says.
+/// Invocations that one environment serves at once; none if the template does not say.
 fn concurrency(function: &Function) -> Result<Option<NonZeroU32>, Finding> {
     let variable = number(function, "AWS_LAMBDA_MAX_CONCURRENCY", 1, u32::MAX)?;
     let number = match (&function.managed, variable) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::pool::limit::connection_limit;
 
-/// By how much more than the average in flight is planned for, where nobody says.
+/// By how much more than the average in flight is planned for, unless the caller says.
 pub const SAFETY: f64 = 2.0;
 
 /// What one function has to do.

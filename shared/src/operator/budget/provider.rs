@@ -1,4 +1,4 @@
-//! What a provider's database has for `max_connections` unless somebody changed it.
+//! What a provider's database has for `max_connections` unless it was changed.
 //!
 //! Only tables whose source was read are here, each with its address and the day. What is not in
 //! them is asked of the server, or given.

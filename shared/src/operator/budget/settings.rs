@@ -20,7 +20,7 @@ pub fn url(function: &Function, otherwise: &Url) -> Result<Url, Finding> {
         Some(Variable::Literal(text)) if !text.is_empty() => text,
         _ => return Ok(otherwise.clone()),
     };
-    // Beside a place where the credentials are kept, the URL names nobody who logs in.
+    // Beside a place where the credentials are kept, the URL names no user.
     let places = [APPLICATION.secret, APPLICATION.parameter];
     let stored = places.into_iter().find(|name| is_set(function, name));
     let settings = match stored {
@@ -68,7 +68,7 @@ fn base(text: &str, stored: &str) -> Result<DatabaseUrl, String> {
             APPLICATION.url
         ));
     }
-    // Whoever it will be, on whichever host. A URL of another scheme takes neither, and is refused
+    // Any user, on any host. A URL of another scheme takes neither, and is refused
     // for its scheme.
     if url.host_str().unwrap_or_default().is_empty() {
         let _ = url.set_host(Some("localhost"));

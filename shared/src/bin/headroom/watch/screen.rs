@@ -81,7 +81,7 @@ impl Screen {
         self.out.flush()
     }
 
-    /// Waits until somebody wants it to end, and follows the terminal's size meanwhile.
+    /// Waits until the operator wants it to end, and follows the terminal's size meanwhile.
     pub(super) async fn quit(&mut self) -> io::Result<()> {
         while let Some(event) = self.events.next().await {
             let key = match event? {
@@ -99,7 +99,7 @@ impl Screen {
                 return Ok(());
             }
         }
-        // Nobody is left at the keyboard.
+        // The keyboard is gone.
         Ok(())
     }
 }
