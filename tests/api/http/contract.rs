@@ -38,7 +38,7 @@ fn operations(document: &Value) -> BTreeMap<String, &Value> {
     operations
 }
 
-/// The functions, who find nobody where their database should be.
+/// The functions, whose database does not answer.
 async fn without_a_database(adapt: impl FnOnce(Builder) -> Builder) -> Fleet {
     let binaries = Binaries::shared().await.expect("the functions").clone();
     let nowhere = "postgresql://application@127.0.0.1:1/clinic";
@@ -202,7 +202,7 @@ fn bounds_are_the_codes() {
     assert_eq!(key["maxLength"], MAX_KEY);
 }
 
-/// The path of an operation, with an id that nobody has for each variable.
+/// The path of an operation, with an unknown id for each variable.
 fn path(route: &str) -> String {
     let (_, path) = route.split_once(' ').expect("a method and a path");
     let nobody = Uuid::nil().to_string();
@@ -299,7 +299,7 @@ async fn functions_know_the_fields_that_are_described_and_no_others() {
 }
 
 #[tokio::test]
-async fn everybody_may_read_the_document_and_ask_whether_it_is_still_right() {
+async fn every_client_may_read_the_document_and_ask_whether_it_is_still_right() {
     let fleet = without_a_database(|fleet| fleet).await;
     let get = async |headers: &[(&str, &str)]| {
         let path = "/api/openapi.json";
