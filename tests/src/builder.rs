@@ -22,7 +22,7 @@ use crate::logs::{LogCallback, LogLine, Logs};
 use crate::spawner::Spawner;
 use crate::version::Version;
 
-/// An account's concurrency where nobody raised it: what functions without reserved concurrency
+/// An account's concurrency unless it was raised: what functions without reserved concurrency
 /// share on Lambda, and what each of them may use here.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const ACCOUNT_CONCURRENCY: u32 = 1_000;

@@ -4,11 +4,11 @@
 //! - `installation`: the server's programs, found or fetched
 //! - `account`: who runs them when this process is root
 //! - `template`: an initialised data folder to copy
-//! - `folder`, `passwords`: what a server keeps; `memory`: where, if nobody keeps it
+//! - `folder`, `passwords`: what a server keeps; `memory`: where, if it is not kept
 //! - `server`: its process
 //! - `connection_log`: its sessions, from its own log
 //!
-//! Nothing listens but 127.0.0.1, and nobody logs in without a password. A server ends with its
+//! Nothing listens but 127.0.0.1, and no client logs in without a password. A server ends with its
 //! [`Database`], also when a test panics; on Linux also when the whole process is killed.
 
 mod account;

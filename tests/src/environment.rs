@@ -198,7 +198,7 @@ impl Environment {
         true
     }
 
-    /// Ends an environment that cannot start, with an error for whoever waits for it.
+    /// Ends an environment that cannot start, with an error for the caller that waits for it.
     pub(crate) fn fail_init(&self, error: InvokeError, reason: &str) {
         let mut inner = lock(&self.inner);
         if inner.phase == Phase::Starting {
@@ -306,7 +306,7 @@ impl Environment {
     }
 
     /// Fails what an ended process left behind. Called once its last output is in the log, so that
-    /// whoever sees the failure can read the reason.
+    /// the caller can read the reason.
     pub(crate) fn release(&self, how: &str) {
         let mut inner = lock(&self.inner);
         inner.work.hang_up();
@@ -356,7 +356,7 @@ impl Environment {
         }
     }
 
-    /// Starts an invocation's time, which is the function's time-out.
+    /// Starts an invocation's time, which is the function's timeout.
     fn begin(self: &Arc<Self>, request_id: &str) -> Time {
         let environment = Arc::downgrade(self);
         let request_id = request_id.to_owned();
@@ -379,7 +379,7 @@ impl Environment {
         };
         let error = InvokeError::TimedOut(self.version.timeout.as_secs_f64());
         self.platform_line(format!("RequestId: {request_id} {error}"));
-        // Whoever invoked may have stopped waiting.
+        // The caller may have stopped waiting.
         let _ = outcome.send(Err(error));
         if self.version.ends_with_time_out() {
             self.end(&mut inner, Signal::SIGKILL);
@@ -410,7 +410,7 @@ impl Environment {
 impl Inner {
     fn has_room(&self, version: &Version) -> bool {
         let up = match self.phase {
-            // With one slot, whoever started the environment has taken it.
+            // With one slot, the caller that started the environment has taken it.
             Phase::Starting => true,
             Phase::Serving => self.work.polls_soon(),
             Phase::Vanished | Phase::Ending | Phase::Gone => false,

@@ -94,7 +94,7 @@ impl Fleet {
         self.address
     }
 
-    /// A token that the API accepts for an hour: of somebody in this role (a group of Cognito's),
+    /// A token that the API accepts for an hour: of a user in this role (a group of Cognito's),
     /// with this subject.
     pub fn token(&self, role: &str, subject: &str) -> String {
         self.issuer.token(role, subject)
@@ -218,7 +218,7 @@ impl Fleet {
         for function in self.functions.values() {
             function.close();
         }
-        // Past the limit something is beyond a kill, and waiting for it would help nobody.
+        // Past the limit something is beyond a kill, and waiting for it would not help.
         let _ = tokio::time::timeout(END_LIMIT, self.reap_everything()).await;
     }
 

@@ -118,7 +118,7 @@ impl Function {
         }
     }
 
-    /// Runs one invocation to its end. Whoever stops waiting does not stop the function: Lambda
+    /// Runs one invocation to its end. A caller that stops waiting does not stop the function: Lambda
     /// does not learn that a client hung up.
     pub(crate) async fn invoke(self: &Arc<Self>, payload: Bytes) -> Outcome {
         let permit = self.admit()?;
@@ -207,7 +207,7 @@ impl Function {
         let child = self.spawner.spawn(command).await?;
         self.started.fetch_add(1, Ordering::Relaxed);
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let pid = Pid::from_raw(pid.expect("a child that nobody waited for has a process id"));
+        let pid = Pid::from_raw(pid.expect("a child that was not waited for has a process id"));
 
         let environment = Environment::new(id, version, Arc::clone(&self.logs), pid, invocation);
         let environment = Arc::new(environment);

@@ -135,7 +135,7 @@ impl Gateway {
         let mut response = match tokio::time::timeout(self.integration_timeout, invocation).await {
             Ok(Ok(answer)) => reply::response(&answer).ok_or(FUNCTION_FAILED),
             Ok(Err(InvokeError::Throttled)) => Err(THROTTLED),
-            // A time-out of its own is a failure of the function like any other.
+            // A timeout of its own is a failure of the function like any other.
             Ok(Err(InvokeError::Function(_) | InvokeError::TimedOut(_))) => Err(FUNCTION_FAILED),
             Err(_) => Err(TIMED_OUT),
         }?;

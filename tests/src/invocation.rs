@@ -20,7 +20,7 @@ pub enum InvokeError {
     /// that Lambda answers, with `errorType` and `errorMessage`.
     #[error("the function failed: {0}")]
     Function(Value),
-    /// The function took longer than its time-out; its environment was killed.
+    /// The function took longer than its timeout; its environment was killed.
     #[error("Task timed out after {0:.2} seconds")]
     TimedOut(f64),
 }

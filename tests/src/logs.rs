@@ -16,7 +16,7 @@ pub enum Source {
     Stdout,
     /// The process's standard error.
     Stderr,
-    /// The fleet itself, where Lambda writes a line of its own: a time-out, an exit.
+    /// The fleet itself, where Lambda writes a line of its own: a timeout, an exit.
     Platform,
 }
 

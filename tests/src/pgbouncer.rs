@@ -250,7 +250,7 @@ fn find_program() -> Option<PathBuf> {
 }
 
 /// Starts the process and waits until it listens. Its own word is waited for: a connection attempt
-/// could meet whoever has taken the port.
+/// could meet the process that has taken the port.
 async fn start(
     spawner: &Spawner,
     program: &Path,

@@ -39,7 +39,7 @@ pub enum Error {
 
 /// The folder with the programs of a package, such as `moto[server]==5.2.5`, or of several that
 /// belong together, with spaces between: python3 among them.
-/// Installs it where it is not yet; whoever comes second waits for the first.
+/// Installs it where it is not yet; a second caller waits for the first.
 ///
 /// # Errors
 /// When it cannot be installed.

@@ -6,7 +6,7 @@
 //! - `calendar`: which days a doctor works, and how busy they are
 //! - `visits`: the appointments of those days
 //! - `copy`: rows as PostgreSQL's COPY reads them
-//! - `progress`: how far it is, for somebody who waits
+//! - `progress`: how far it is, for a user who waits
 //!
 //! Everything follows from the size, the seed and the time taken for now: the same three give the
 //! same rows.
@@ -74,7 +74,7 @@ impl Size {
 /// What [`generate`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Summary {
-    /// Nothing: the database has doctors, whoever put them there.
+    /// Nothing: the database has doctors, from wherever they came.
     Already,
     /// The clinic is in the database.
     Generated {

@@ -1,4 +1,4 @@
-//! Whoever sees a patient leaves one line: who, by which route, whose data.
+//! A caller who sees a patient leaves one line: who, by which route, whose data.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ async fn each_answer_that_shows_patients_leaves_one_line_whatever_the_log_level(
                 let before = lines(clinic, function).len();
                 let reply = clinic.get(&path).await;
                 assert_eq!(reply.status, 200, "{path}: {reply:?}");
-                // Nobody is shown to somebody who may not see them.
+                // No patient is shown to a caller who may not see them.
                 clinic
                     .get_as(&clinic.fleet.token("admins", "s"), &path)
                     .await;

@@ -98,7 +98,7 @@ async fn a_taken_time_is_named_and_its_patient_is_not() {
 }
 
 #[tokio::test]
-async fn hours_absences_and_the_past_bind_whoever_is_not_told_to_override() {
+async fn hours_absences_and_the_past_bind_callers_who_do_not_override() {
     run_test(Desk::open(), async |desk| {
         desk.clinic
             .sql(
@@ -193,7 +193,7 @@ async fn hours_are_the_doctors_own_on_both_sides_of_a_clock_change() {
 }
 
 #[tokio::test]
-async fn everybody_books_for_whom_they_may() {
+async fn callers_book_for_whom_they_may() {
     run_test(Desk::open(), async |desk| {
         let stranger = desk.clinic.doctor("B", "UTC").await;
         let other = desk.clinic.patient("Q").await;

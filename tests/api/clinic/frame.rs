@@ -137,7 +137,7 @@ async fn a_new_week_replaces_the_old_one_and_lists_what_is_outside_it() {
         let doctor = clinic.doctor("Dr. Okafor", "America/New_York").await;
         let patient = clinic.patient("P").await;
         // In New York half past three in the night, and ten minutes to midnight; on the day before a
-        // cancelled one, and in the past one that nobody cares for any more.
+        // cancelled one, and in the past one that no longer matters.
         clinic
             .visits(doctor, patient, "'2199-07-01 07:30Z'", 1, "scheduled")
             .await;
@@ -197,7 +197,7 @@ async fn a_new_week_replaces_the_old_one_and_lists_what_is_outside_it() {
 }
 
 #[tokio::test]
-async fn whoever_is_with_the_doctor_is_called_away_too() {
+async fn a_patient_with_the_doctor_is_called_away_too() {
     run_test(Clinic::open(), async |clinic| {
         let doctor = clinic.doctor("Dr. Okafor", "UTC").await;
         let patient = clinic.patient("P").await;
@@ -233,7 +233,7 @@ async fn whoever_is_with_the_doctor_is_called_away_too() {
 }
 
 #[tokio::test]
-async fn what_a_week_leaves_outside_is_what_nobody_could_book_in_it() {
+async fn what_a_week_leaves_outside_is_what_could_not_be_booked_in_it() {
     run_test(Clinic::open(), async |clinic| {
         let doctor = clinic.doctor("Dr. Okafor", "Europe/Berlin").await;
         let patient = clinic.patient("P").await;
@@ -451,7 +451,7 @@ async fn time_off_comes_and_goes() {
         let again = post_time_off(clinic, &token, doctor, Some("k"), &absence).await;
         assert_eq!((again.status, &again.body), (added.status, &added.body));
         assert_eq!(again.headers["idempotency-replayed"], "true");
-        // Whoever is shown the same again has seen it again.
+        // A client that is shown it again has seen it again.
         assert_eq!(clinic.logged("doctor", "patient data shown").len(), 2);
         // The key is for this doctor's time off; another one's is another request.
         let other = clinic.doctor("B", "UTC").await;
@@ -512,7 +512,7 @@ async fn the_frame_is_the_doctors_and_staffs() {
                 problem(refused, 403, "forbidden");
             }
         }
-        // Time off belongs to its doctor, whoever asks.
+        // Time off belongs to its doctor.
         let elsewhere = location.replace(&doctor.to_string(), &stranger.to_string());
         problem(&delete(clinic, &desk, &elsewhere).await, 404, "not-found");
         for token in [&own, &desk] {
@@ -537,7 +537,7 @@ async fn changes_of_the_frame_and_bookings_wait_for_each_other() {
         clinic.sql("select from doctors for no key update").await;
         let refused = put_week(clinic, &desk, doctor, Some("*"), &week).await;
         problem(&refused, 503, "database-busy");
-        // One that only reads waits for nobody.
+        // One that only reads does not wait.
         let path = format!("/api/doctors/{doctor}");
         assert_eq!(clinic.get(&path).await.status, 200);
         clinic.sql("rollback").await;

@@ -202,7 +202,7 @@ async fn a_patients_days_are_those_of_the_clinics_clock() {
             assert_eq!(found.len(), 240);
             assert!(found.is_sorted());
 
-            // A zone that nobody knows is the operator's mistake, not the caller's.
+            // An unknown zone is the operator's mistake, not the caller's.
             let elsewhere = clinic
                 .another_fleet(|fleet| fleet.parameter("ClinicTimeZone", "Europe/Atlantis"))
                 .await;

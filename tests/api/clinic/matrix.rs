@@ -1,4 +1,4 @@
-//! Who may see and do what: every route, as everybody, with their own and with what is others'.
+//! Who may see and do what: every route, as each kind of caller, with their own and with what is others'.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ impl Who {
     }
 }
 
-const EVERYBODY: [Who; 8] = [
+const CALLERS: [Who; 8] = [
     Who::Nobody,
     Who::Stranger,
     Who::Staff,
@@ -85,8 +85,8 @@ enum With {
 
 use With::{AsIs, Deep, OtherTime, Override};
 
-/// Of each route what it takes to do it, and the statuses in the order of [`EVERYBODY`]. Notes have no route of
-/// their own: whoever may see them finds them in the appointment.
+/// Of each route what it takes to do it, and the statuses in the order of [`CALLERS`]. Notes have no route of
+/// their own: a caller who may see them finds them in the appointment.
 #[rustfmt::skip]
 const MATRIX: [(&str, With, Option<Action>, [u16; 8]); 27] = [
     ("GET /api/live",                                      AsIs, None,                                    [200, 200, 200, 200, 200, 200, 200, 200]),
@@ -192,7 +192,7 @@ impl World {
         token.clone()
     }
 
-    /// One request of this row, as somebody would send it.
+    /// One request of this row, as a client would send it.
     async fn prepare(&mut self, route: &str, with: With, who: Who) -> Prepared {
         let yesterday = DateTime::<Utc>::from(clock::now()).date_naive() - Days::new(1);
         let mut request = self
@@ -216,7 +216,7 @@ impl World {
                 body.insert("override".to_owned(), true.into());
             }
         }
-        // A patient's tag is of what a patient sees; whoever may not see it at all needs none.
+        // A patient's tag is of what a patient sees; a caller who may not see it at all needs none.
         if route == "PATCH /api/appointments/{id}"
             && let Some(token) = self.token(who)
         {
@@ -272,7 +272,7 @@ impl World {
         assert!(lines.len() <= 1, "{what}: {lines:?}");
         assert!(lines.iter().all(|line| line["route"] == route), "{lines:?}");
 
-        // Lists have no notes, whoever asks.
+        // Lists have no notes for any caller.
         let one = reply.status.is_success() && route.contains("/api/appointments/{id}");
         let seen = reply.text().contains(NOTES);
         assert_eq!(seen, one && who.may(Action::SeeNotes), "{what}");
@@ -285,13 +285,13 @@ fn the_matrix_walks_every_action_as_the_table_in_the_code_says() {
     let in_the_matrix = MATRIX.iter().filter_map(|(_, _, action, _)| *action);
     let walked: BTreeSet<Action> = in_the_matrix.chain([Action::SeeNotes]).collect();
     assert_eq!(walked, Action::all().collect());
-    let roles = EVERYBODY.map(|who| who.role());
+    let roles = CALLERS.map(|who| who.role());
     for role in Role::ALL {
         let as_owner = role == Role::Staff || roles.contains(&Some((role, true)));
         assert!(as_owner && roles.contains(&Some((role, false))), "{role:?}");
     }
     for (route, with, action, statuses) in MATRIX {
-        for (who, status) in EVERYBODY.into_iter().zip(statuses) {
+        for (who, status) in CALLERS.into_iter().zip(statuses) {
             let Some(action) = action else { continue };
             let let_in = (200..300).contains(&status);
             assert_eq!(let_in, who.may(action), "{route} {with:?} as {who:?}");
@@ -300,7 +300,7 @@ fn the_matrix_walks_every_action_as_the_table_in_the_code_says() {
 }
 
 #[tokio::test]
-async fn everybody_sees_and_does_what_is_theirs_on_every_route() {
+async fn every_caller_sees_and_does_what_is_theirs_on_every_route() {
     run_test(World::new(), async |world| {
         let routes: BTreeSet<&str> = world.clinic.fleet.routes().collect();
         let known: BTreeSet<&str> = MATRIX.iter().map(|(route, ..)| *route).collect();
@@ -310,7 +310,7 @@ async fn everybody_sees_and_does_what_is_theirs_on_every_route() {
         );
         let (mut wrong, mut shown_by) = (Vec::new(), BTreeSet::new());
         for (route, with, _, expected) in MATRIX {
-            for (who, expected) in EVERYBODY.into_iter().zip(expected) {
+            for (who, expected) in CALLERS.into_iter().zip(expected) {
                 let request = world.prepare(route, with, who).await;
                 let token = world.token(who);
                 if who == Who::FormerDoctor {
@@ -329,7 +329,7 @@ async fn everybody_sees_and_does_what_is_theirs_on_every_route() {
                         "{route} {with:?} as {who:?}: {status} instead of {expected}"
                     ));
                 }
-                // Nobody is told "you have it already" who may not have it.
+                // A caller who may not have it is not told "you have it already".
                 if request.method == Method::GET {
                     let any = [("if-none-match", "*")];
                     let path = &request.path;

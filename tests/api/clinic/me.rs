@@ -1,4 +1,4 @@
-//! Who somebody is: the ids that a token does not hold.
+//! Who the caller is: the ids that a token does not hold.
 
 use serde_json::json;
 
@@ -8,11 +8,11 @@ use crate::support::{clinic::problem, desk::Desk};
 const PATH: &str = "/api/me";
 
 #[tokio::test]
-async fn everybody_learns_their_own_ids() {
+async fn callers_learn_their_own_ids() {
     run_test(Desk::open(), async |desk| {
         let doctor = json!({ "id": desk.doctor, "fullName": "Dr. Okafor" });
         let patient = json!({ "id": desk.patient, "fullName": "Zoë Secret" });
-        // Somebody who is both, and a subject that no row has.
+        // A caller who is both, and a subject that no row has.
         desk.clinic
             .sql("update patients set subject = (select subject from doctors)")
             .await;
@@ -41,7 +41,7 @@ async fn everybody_learns_their_own_ids() {
             assert_eq!(reply.status, 200, "{reply:?}");
             assert_eq!(reply.json(), said);
         }
-        // Whoever is shown a patient, themselves or not, leaves a line.
+        // A caller who is shown a patient, themselves or not, leaves a line.
         let shown = desk.clinic.logged("doctors", "patient data shown");
         assert_eq!(shown.len(), 2, "{shown:?}");
         assert_eq!(shown[0]["route"], "GET /api/me");

@@ -86,7 +86,7 @@ async fn patients_are_found_by_words_of_the_name_and_parts_of_the_phone() {
             ("q=4930555", vec!["Anna Müller"]),
             ("q=%2B49%2030", vec!["Anna Müller", "Joanna Smith"]),
             ("q=555-012", vec!["Anna Müller"]),
-            // Nobody says the country's code at the desk.
+            // Patients do not say the country's code at the desk.
             ("q=030%20555", vec!["Anna Müller"]),
             ("q=040%2F1234", vec!["Li Wu"]),
             ("q=0049%2040%201", vec!["Li Wu"]),

@@ -170,7 +170,7 @@ async fn figures_slots_and_histories_of_a_large_clinic_read_through_indexes() {
 }
 
 #[tokio::test]
-async fn a_search_for_what_everybody_has_reads_a_page_of_it() {
+async fn a_search_for_what_all_patients_have_reads_a_page_of_it() {
     run_test(large(), async |(clinic, _)| {
         clinic
             .sql(
@@ -266,7 +266,7 @@ async fn every_route_of_a_large_clinic_reads_through_indexes() {
         let from = DateTime::<Utc>::from(shared::clock::now()).date_naive();
         for mode in ["custom", "generic"] {
             let start = clinic.log_length();
-            // For the application alone: nobody wants to read how the clinic was filled.
+            // For the application alone, and not for the statements that filled the clinic.
             sqlx::raw_sql(AssertSqlSafe(format!(
                 "alter role {APPLICATION} set session_preload_libraries = 'auto_explain';
                  alter role {APPLICATION} set auto_explain.log_min_duration = 0;

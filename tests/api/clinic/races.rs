@@ -35,7 +35,7 @@ async fn of_two_hundred_who_want_one_slot_one_gets_it() {
     run_test(Desk::open(), async |desk| {
         let draft = desk.draft("09:00", "09:30", json!({}));
         let (mut booked, mut conflicts, mut waiting) = (0, 0, 200);
-        // Whom the gateway throttles comes again, until everybody was told.
+        // Whom the gateway throttles comes again, until all were told.
         while waiting > 0 {
             let mut answers = all_at_once(desk, &draft, waiting).await;
             booked += answers.remove(&201).unwrap_or_default();
@@ -56,7 +56,7 @@ async fn of_two_hundred_who_want_one_slot_one_gets_it() {
 const CHANGES: usize = 1_000;
 const AT_A_TIME: usize = 10;
 
-/// An appointment as somebody at the desk last saw it.
+/// An appointment as the desk last saw it.
 #[derive(Clone)]
 struct Seen {
     id: Uuid,

@@ -252,7 +252,7 @@ async fn a_visit_that_overruns_ends_when_it_ends() {
 async fn the_trail_names_the_role_that_allowed_it() {
     run_test(Desk::open(), async |desk| {
         let other = desk.clinic.doctor("B", "UTC").await;
-        // The doctor is a patient, too: of themselves in one case, of somebody else in the other.
+        // The doctor is a patient, too: of themselves in one case, of a colleague in the other.
         desk.clinic
             .sql(
                 "update patients set subject = (select subject from doctors where full_name = 'Dr. Okafor')",
@@ -492,7 +492,7 @@ async fn a_patient_changes_what_lies_ahead_and_not_what_has_begun() {
                 409,
                 "appointment-started",
             );
-            // Staff and the doctor may: whoever was ill calls.
+            // Staff and the doctor may: a patient who was ill calls.
             let moved = desk.patch(&desk.as_doctor, visit, Some("*"), &later).await;
             assert_eq!(moved.status, 200, "{moved:?}");
             desk.clinic

@@ -80,7 +80,7 @@ async fn a_server_that_hangs_up_while_it_is_asked_for_tls_is_asked_again() {
 
 #[tokio::test]
 async fn a_limit_above_the_servers_slots_retains_no_more_than_their_share() {
-    // 17 for everybody but the superuser; 80 % of them are 13.
+    // 17 for every role but the superuser; 80 % of them are 13.
     let database = Database::builder()
         .max_connections(20)
         .setting("superuser_reserved_connections", 3);
@@ -115,7 +115,7 @@ async fn a_limit_above_the_servers_slots_retains_no_more_than_their_share() {
 }
 
 #[tokio::test]
-async fn whoever_counts_the_slots_of_a_role_counts_the_same() {
+async fn every_way_to_count_the_slots_of_a_role_counts_the_same() {
     let database = Database::builder().max_connections(50);
     run_test(
         Clinic::open_on(database.start().await.unwrap(), "", |fleet| fleet),
@@ -222,7 +222,7 @@ async fn occupy(pooler: &PgBouncer, seconds: u32) -> tokio::task::JoinHandle<()>
 }
 
 #[tokio::test]
-async fn whoever_waits_for_a_poolers_session_waits_as_for_any_other() {
+async fn a_request_for_a_poolers_session_waits_as_for_any_other() {
     let database = Database::builder().start().await.unwrap();
     let application = database.application_url();
     let pooler = PgBouncer::builder(&database, &application).pool_size(1);

@@ -135,14 +135,14 @@ async fn let_in(clinic: &mut Clinic) {
     clinic.sql("rollback").await;
 }
 
-/// Statements wait for a lock for longer than it takes until everybody is there.
+/// Statements wait for a lock for longer than it takes until all requests are there.
 fn waiting_for_locks(fleet: Builder) -> Builder {
     fleet
         .variable("DATABASE_LOCK_TIMEOUT", "14")
         .variable("DATABASE_STATEMENT_TIMEOUT", "14")
 }
 
-async fn everybody_is_frozen(fleet: &Fleet) {
+async fn all_are_frozen(fleet: &Fleet) {
     eventually(
         "all environments to be frozen",
         async || fleet.environments(UPCOMING),
@@ -158,7 +158,7 @@ async fn everybody_is_frozen(fleet: &Fleet) {
 /// Brings up so many environments, used once each and frozen; they.
 async fn bring_up(clinic: &mut Clinic, path: &str, count: usize) -> Vec<EnvironmentStatus> {
     assert_all_served(&together(&clinic.fleet, path, count).await, count);
-    everybody_is_frozen(&clinic.fleet).await;
+    all_are_frozen(&clinic.fleet).await;
     let environments = clinic.fleet.environments(UPCOMING);
     assert_eq!(environments.len(), count);
     environments
@@ -178,7 +178,7 @@ async fn retain(clinic: &mut Clinic, path: &str, environments: usize, sessions: 
         *retained == sessions
     })
     .await;
-    everybody_is_frozen(&clinic.fleet).await;
+    all_are_frozen(&clinic.fleet).await;
     assert_eq!(clinic.fleet.environments(UPCOMING).len(), environments);
 }
 

@@ -124,7 +124,7 @@ async fn a_secret_or_a_parameter_holds_a_url_or_what_rds_keeps_and_is_fetched_on
 }
 
 #[tokio::test]
-async fn a_plain_url_asks_nobody() {
+async fn a_plain_url_asks_no_service() {
     let anybody = Proxy::start(1).await.unwrap();
     run_test(
         Clinic::open_with("", |fleet| {
@@ -306,7 +306,7 @@ async fn an_unreachable_service_is_a_503_in_time_and_the_next_request_asks_again
     )
     .await;
 
-    // Nobody listens at all.
+    // Nothing listens at all.
     let database = Database::builder().start().await.unwrap();
     run_test(
         Clinic::open_on(database, "", |fleet| {
@@ -360,7 +360,7 @@ async fn many_that_wait_for_credentials_wait_for_one_fetch() {
 }
 
 #[tokio::test]
-async fn passwords_are_rotated_under_load_and_nobody_notices() {
+async fn passwords_are_rotated_under_load_and_no_client_notices() {
     const ENVIRONMENTS: usize = 8;
     let moto = Moto::start().await.unwrap();
     let database = Database::builder().start().await.unwrap();

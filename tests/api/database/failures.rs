@@ -263,7 +263,7 @@ async fn a_network_that_fails_while_the_database_is_full_does_not_hide_that_it_i
                 .sql("alter role application connection limit 0")
                 .await;
             let request = tokio::spawn(get(&clinic.fleet, "/api/doctors"));
-            // Whoever comes a second time has heard the first refusal.
+            // A request that comes a second time has heard the first refusal.
             eventually(
                 "two refusals",
                 async || clinic.database.connections().unwrap().refusals,

@@ -151,7 +151,7 @@ async fn counts_above_the_mark(slice_ms: &str) -> usize {
 }
 
 #[tokio::test]
-async fn whoever_found_the_mark_reached_does_not_count_again_within_a_slice() {
+async fn an_environment_that_found_the_mark_reached_does_not_count_again_within_a_slice() {
     assert_eq!(counts_above_the_mark("600000").await, 1);
     assert_eq!(counts_above_the_mark("1").await, 5);
 }
@@ -326,7 +326,7 @@ async fn without_a_limit_of_the_role_the_servers_slots_count_and_one_warning_say
 }
 
 #[tokio::test]
-async fn with_a_limit_of_the_role_nobody_is_warned() {
+async fn with_a_limit_of_the_role_no_warning_is_logged() {
     run_test(Clinic::open(), async |clinic| {
         assert_eq!(clinic.get(DOCTORS).await.status, 200);
         let warnings = clinic.fleet.logs("doctors").into_iter();

@@ -65,7 +65,7 @@ async fn serve(sessions: usize) -> Outcome {
                 let waiting = Arc::clone(&waiting);
                 clients.spawn(async move {
                     let mut rounds = 0;
-                    // Whoever has had enough goes on all the same: the others must come through a crowd.
+                    // A client that has had enough goes on: the others must come through a crowd.
                     while !over.load(Ordering::Relaxed) {
                         let arrival = arrivals.fetch_add(1, Ordering::Relaxed);
                         match send(request.clone()).await.status.as_u16() {
@@ -85,7 +85,7 @@ async fn serve(sessions: usize) -> Outcome {
             }
             let start = Instant::now();
             while waiting.load(Ordering::Relaxed) > 0 {
-                assert!(start.elapsed() < 2 * PATIENCE, "somebody is not served");
+                assert!(start.elapsed() < 2 * PATIENCE, "a client is not served");
                 assert!(clinic.sessions().await <= i64::try_from(sessions).unwrap());
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

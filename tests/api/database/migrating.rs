@@ -1,4 +1,4 @@
-//! Migrating a clinic that is in use: what is open stays open, nobody waits for long, and what was
+//! Migrating a clinic that is in use: what is open stays open, no request waits for long, and what was
 //! interrupted is taken up again.
 
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::support::{
     probe::{PATIENCE, eventually},
 };
 
-/// A clinic as the first migration left it, with somebody in it.
+/// A clinic as the first migration left it, with a doctor and a patient in it.
 async fn old_clinic() -> Clinic {
     let mut clinic = Clinic::open().await;
     clinic.sql("drop schema public cascade").await;
@@ -43,7 +43,7 @@ async fn until(db: &mut PgConnection, question: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_report_keeps_nobody_from_reading_while_the_schema_changes() {
+async fn a_long_report_keeps_no_request_from_reading_while_the_schema_changes() {
     run_test(old_clinic(), async |clinic| {
         let mut report = clinic.database.admin().await.unwrap();
         for table in ["doctors", "patients", "appointments"] {

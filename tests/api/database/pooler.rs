@@ -106,7 +106,7 @@ async fn fifty_environments_share_five_sessions_and_see_their_own_rows_alone() {
                 let path = format!("/api/doctors/{doctor}/appointments/upcoming");
                 callers.push((path, name, client + 1));
             }
-            // Nobody reaches the pooler until everybody has an environment.
+            // No request reaches the pooler until each has an environment.
             proxy.stall();
             let clients: JoinSet<()> = callers
                 .into_iter()
@@ -368,7 +368,7 @@ async fn outside_a_transaction_a_client_gets_the_rows_of_another_ones_statement(
     // Whose messages come between whose is the machine's to say.
     let start = Instant::now();
     while all_right(false).await {
-        assert!(start.elapsed() < PATIENCE, "nobody got another one's rows");
+        assert!(start.elapsed() < PATIENCE, "no client got another's rows");
     }
     drop(pooler);
     database.shutdown().await.unwrap();
@@ -451,7 +451,7 @@ async fn a_pooler_ends_with_a_process_that_is_killed() {
     };
     assert!(kernel_state(pid).is_some());
     holder.kill().await.unwrap();
-    // Where nobody collects orphans at once, what is left of one is a zombie.
+    // An orphan that is not collected at once is a zombie.
     let ended = |state: &Option<char>| matches!(state, None | Some('Z'));
     eventually("the pooler to end", async || kernel_state(pid), ended).await;
 }

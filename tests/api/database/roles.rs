@@ -144,7 +144,7 @@ async fn the_application_may_do_what_the_functions_do_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn rights_that_somebody_gave_are_taken_back() {
+async fn rights_that_an_administrator_gave_are_taken_back() {
     run_test(Clinic::open(), async |clinic| {
         let before = text(clinic, ATTRIBUTES).await;
         sqlx::raw_sql(
@@ -468,7 +468,7 @@ async fn runs_at_once_do_not_disturb_each_other_in_one_database_or_in_two() {
             assert_eq!(clinic.get("/api/doctors").await.status, 200);
         }
 
-        // Somebody else changes the role at the very moment: the server refuses the later change.
+        // An administrator changes the role at the same moment: the server refuses the later change.
         clinic
             .sql("alter role application connection limit 7")
             .await;

@@ -70,7 +70,7 @@ async fn each_mode_encrypts_and_verifies_what_it_says() {
                     &format!("sslaccept=strict&sslcert={authority}"),
                     Some(true),
                 ),
-                // Signed by somebody whom nobody knows.
+                // Signed by an unknown authority.
                 (&named, "sslmode=verify-full", None),
                 (&named, "sslaccept=strict", None),
                 (&named, "sslmode=verify-ca", None),

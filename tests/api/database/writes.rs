@@ -94,7 +94,7 @@ impl Practice {
 }
 
 /// Another client of the database's, in a transaction of its own.
-async fn somebody_else(clinic: &Clinic) -> PgConnection {
+async fn another_client(clinic: &Clinic) -> PgConnection {
     clinic.database.admin().await.unwrap()
 }
 
@@ -144,7 +144,7 @@ async fn a_session_that_dies_before_the_commit_leaves_nothing_and_the_write_is_m
     run_test(Practice::open(), async |practice| {
         let booked = practice.book(8).await;
         // It stops in the middle, at a lock, and its session is ended there.
-        let mut other = somebody_else(&practice.clinic).await;
+        let mut other = another_client(&practice.clinic).await;
         let lock = format!(
             "begin; select from doctors where id = '{}' for update",
             practice.doctor
@@ -169,7 +169,7 @@ async fn a_deadlock_is_run_once_more() {
     run_test(Practice::open(), async |practice| {
         let booked = practice.book(8).await;
         let id = booked.json()["id"].as_str().unwrap().to_owned();
-        let mut other = somebody_else(&practice.clinic).await;
+        let mut other = another_client(&practice.clinic).await;
         // The other way round: the appointment first, then the doctor.
         run(
             &mut other,
@@ -201,7 +201,7 @@ async fn a_serialization_failure_is_run_once_more() {
             .sql("alter role application set default_transaction_isolation = 'repeatable read'")
             .await;
         let booked = practice.book(8).await;
-        let mut other = somebody_else(&practice.clinic).await;
+        let mut other = another_client(&practice.clinic).await;
         let update = format!(
             "begin; update doctors set specialty = 'Surgery' where id = '{}'",
             practice.doctor
@@ -224,7 +224,7 @@ async fn a_serialization_failure_is_run_once_more() {
 async fn a_lock_that_is_not_had_in_time_is_a_busy_database() {
     run_test(Practice::open(), async |practice| {
         let booked = practice.book(8).await;
-        let mut other = somebody_else(&practice.clinic).await;
+        let mut other = another_client(&practice.clinic).await;
         let lock = format!(
             "begin; select from doctors where id = '{}' for update",
             practice.doctor

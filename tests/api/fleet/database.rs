@@ -71,7 +71,7 @@ async fn the_clinic_belongs_to_an_ordinary_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_logs_in_without_the_password_or_from_elsewhere() {
+async fn no_client_logs_in_without_the_password_or_from_elsewhere() {
     let (database, other) = tokio::join!(started(), started());
     assert_ne!(database.port(), other.port());
     let swapped = database.url().replace(
@@ -127,7 +127,7 @@ async fn a_restart_keeps_address_and_data() {
     database.stop(Stop::Fast).await.unwrap();
     assert!(
         connect(&url).await.is_err(),
-        "a stopped server answers nobody"
+        "a stopped server does not answer"
     );
     database.start().await.unwrap();
     connect(&url).await.unwrap();
@@ -156,7 +156,7 @@ async fn waits_to_be_killed() {
     let database = started().await;
     let data = database.data_folder();
     println!("\nSERVER {} {}", server_pid(&data), data.display());
-    // Nobody comes when it is run by itself.
+    // It is not killed when it is run by itself.
     tokio::time::sleep(Duration::from_secs(60)).await;
 }
 
@@ -216,7 +216,7 @@ async fn kept_data_is_found_again_and_used_by_one_server_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mark_of_a_killed_server_blocks_nobody() {
+async fn the_mark_of_a_killed_server_does_not_block_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let kept = Database::builder().kept(folder.path().join("clinic"));
     let first = kept.clone().start().await.unwrap();
@@ -259,7 +259,7 @@ async fn parallel_starts_share_one_template() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_only_root_can_enter_is_replaced() {
     if !nix::unistd::geteuid().is_root() {
-        // Only root runs its server as somebody else.
+        // Only root runs its server as another user.
         return;
     }
     let closed = tempfile::tempdir().unwrap();

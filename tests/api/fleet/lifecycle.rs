@@ -156,7 +156,7 @@ async fn a_shutdown_is_bounded_by_its_grace_not_by_the_invocation() {
 #[ignore = "run by processes_end_with_a_fleet_that_is_killed"]
 async fn a_fleet_to_be_killed() {
     let fleet = probe().start().await.unwrap();
-    // Busy, because a process that waits notices that nobody is there: polling, it loses its
+    // Busy, because a process that waits notices that the runtime is gone: polling, it loses its
     // connection; stopped, it gets the kernel's SIGHUP.
     let busy = tokio::spawn(get(&fleet, "/probe?sleep_ms=60000&print=begun"));
     eventually(
@@ -199,7 +199,7 @@ async fn processes_end_with_a_fleet_that_is_killed() {
     };
     assert!(kernel_state(pid).is_some());
     holder.kill().await.unwrap();
-    // Where nobody collects orphans at once, what is left of one is a zombie.
+    // An orphan that is not collected at once is a zombie.
     let ended = |state: &Option<char>| matches!(state, None | Some('Z'));
     eventually(
         "the environment to end with its fleet",

@@ -66,7 +66,7 @@ async fn it_passes_everything_on_and_counts_it() {
         echo(&mut client).await;
     }
     assert_eq!((line.proxy.connections(), line.proxy.round_trips()), (1, 3));
-    // More than fits under way at once: whoever reads slowly slows the sender down, and loses
+    // More than fits under way at once: a client that reads slowly slows the sender down, and loses
     // nothing.
     let text: Vec<u8> = (0..20_000_000_u32)
         .map(|byte| byte.to_le_bytes()[0])

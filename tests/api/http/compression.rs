@@ -1,4 +1,4 @@
-//! Lists are compressed for whoever asks; what a strong entity tag names is not.
+//! Lists are compressed for clients that ask; what a strong entity tag names is not.
 
 use std::io::Read;
 
@@ -29,7 +29,7 @@ fn decoded(reply: &Reply) -> Value {
 }
 
 #[tokio::test]
-async fn a_list_is_compressed_for_whoever_asks() {
+async fn a_list_is_compressed_for_a_client_that_asks() {
     run_test(Clinic::open(), async |clinic| {
         let doctor = clinic.doctor("Dr Ångström", "UTC").await;
         let patient = clinic.patient("Zoë Иванова").await;
@@ -45,7 +45,7 @@ async fn a_list_is_compressed_for_whoever_asks() {
             let compressed = get(clinic, &path, accept).await;
             assert_eq!(decoded(&compressed), plain.json(), "{accept}");
             assert_eq!(compressed.headers["content-type"], "application/json");
-            // A weak tag names both forms, and whoever keeps the one must not be given the other.
+            // A weak tag names both forms, and a client that keeps the one must not be given the other.
             assert_eq!(compressed.headers["etag"], plain.headers["etag"]);
             assert_eq!(compressed.headers["vary"], "accept-encoding");
             assert!(

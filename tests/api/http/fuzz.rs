@@ -21,7 +21,7 @@ use crate::support::clinic::{Clinic, run_test};
 
 /// The seed of the sample clinic and, in `make test`, of what is tried on it.
 const SEED: u32 = 1;
-/// For each trial; nobody waits for a fuzzer that hangs.
+/// For each trial; a fuzzer that hangs is not waited for.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 /// A clinic to try, and those whose data is asked for.
@@ -80,7 +80,7 @@ impl Tried {
         }
     }
 
-    /// One trial. Its tokens are made for it: they are good for an hour, and staff may have said meanwhile that somebody
+    /// One trial. Its tokens are made for it: they are good for an hour, and staff may have said meanwhile that one of them
     /// else logs in as the patient.
     async fn trial(&mut self, role: As, examples: u32, seed: u32) -> u64 {
         let patient = self.patients[0];
@@ -156,7 +156,7 @@ async fn ten_thousand_cases_and_more_as_each_role() {
     fuzz(10_000, 60, rand::random_range(1..1_000_000)).await;
 }
 
-/// An API that fails, answers what it does not describe, and shows everything to everybody with a token.
+/// An API that fails, answers what it does not describe, and shows everything to every client with a token.
 fn flawed() -> Router {
     let bearer = |headers: &HeaderMap| match headers.contains_key(AUTHORIZATION) {
         true => Ok(()),

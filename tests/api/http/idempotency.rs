@@ -33,11 +33,11 @@ async fn the_same_again_is_answered_the_same_and_another_body_is_a_mistake() {
         let other = desk.draft("10:00", "10:30", json!({}));
         let reused = desk.book_with_key(&desk.as_patient, &longest, &other).await;
         problem(&reused, 422, "key-reused");
-        // Somebody else's key has nothing to do with it.
+        // Another client's key has nothing to do with it.
         let staffs = desk.book_with_key(&desk.as_staff, &longest, &other).await;
         assert_eq!(staffs.status, 201, "{staffs:?}");
         assert_eq!(desk.count(APPOINTMENTS).await, 2);
-        // Whoever is shown it again has seen it again.
+        // A client that is shown it again has seen it again.
         let shown = desk.clinic.logged("appointments", "patient data shown");
         assert_eq!(shown.len(), 4, "{shown:?}");
         for key in ["", &"k".repeat(256), "é"] {
@@ -216,7 +216,7 @@ async fn send_with_key(desk: &Desk, token: &str, path: &str, body: &Value) -> Re
 }
 
 #[tokio::test]
-async fn whoever_may_no_longer_ask_is_not_answered_again() {
+async fn a_client_who_may_no_longer_ask_is_not_answered_again() {
     run_test(Desk::open(), async |desk| {
         let draft = desk.draft("09:00", "09:30", json!({}));
         let subject = "once-staff";

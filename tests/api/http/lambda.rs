@@ -67,7 +67,7 @@ async fn an_exit_amid_an_invocation_is_a_500_and_the_environment_is_replaced() {
     assert_eq!(failed.status, 500);
     assert!(
         lines(&fleet, Source::Stdout).contains(&"last words".to_owned()),
-        "whoever sees the failure can read the reason"
+        "the caller can read the reason"
     );
     assert_ne!(pid(&get(&fleet, "/probe").await), first);
     let states: Vec<_> = fleet

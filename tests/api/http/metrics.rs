@@ -45,7 +45,7 @@ async fn metrics_of_requests_refusals_and_retries_add_up() {
         .sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'application'")
         .await;
             problem(&clinic.get(DOCTORS).await, 503, "database-busy");
-            // The client's own mistake is nobody's outage.
+            // The client's own mistake is no outage.
             assert_eq!(clinic.get("/api/doctors?nonsense=1").await.status, 400);
             let requests = 8;
 

@@ -44,7 +44,7 @@ async fn five_thousand_upcoming_appointments_come_once_and_in_order_while_more_a
                     .map(|row| (text(row, "startsAt"), text(row, "id"))),
             );
             pages += 1;
-            // Between any two pages somebody books right behind the place just read, right before it,
+            // Between any two pages the desk books right behind the place just read, right before it,
             // and far behind it. The visits there are a quarter of an hour each half hour.
             let at = format!("'{}'::timestamptz", seen.last().unwrap().0);
             for offset in ["15 minutes", "-15 minutes", "200 days"] {

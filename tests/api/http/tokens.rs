@@ -250,7 +250,7 @@ async fn each_new_session_logs_in_with_a_token_of_that_moment() {
         async |clinic| {
             clinic.sql("select pg_reload_conf()").await;
 
-            // Minutes, and at last far beyond the life of the first token: with an old one, nobody gets in.
+            // Minutes, and at last far beyond the life of the first token: an old one opens no session.
             for minutes in [0, 1, 1, 14, 60] {
                 clock.put_forward(TimeDelta::minutes(minutes));
                 let reply = clinic.get("/api/doctors").await;

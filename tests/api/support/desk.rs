@@ -1,4 +1,4 @@
-//! A clinic with a doctor and a patient who can log in, and somebody who books at its desk.
+//! A clinic with a doctor and a patient who can log in, and a receptionist who books.
 
 use fleet::Fleet;
 use http::Method;

@@ -1,4 +1,4 @@
-//! Whoever polls is told in a few bytes that nothing has changed.
+//! A client that polls is told in a few bytes that nothing has changed.
 
 use http::Method;
 

@@ -39,7 +39,7 @@ pub(crate) fn probe() -> Builder {
     probe_with(TEMPLATE)
 }
 
-/// The same with a time-out of one second.
+/// The same with a timeout of one second.
 pub(crate) fn impatient_probe() -> Builder {
     probe_with(&TEMPLATE.replace("Timeout: 20", "Timeout: 1"))
 }

@@ -1,4 +1,4 @@
-//! For each route of the API, a request that works for whoever may send it.
+//! For each route of the API, a request that works for those who may send it.
 
 use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Utc};
 use http::Method;

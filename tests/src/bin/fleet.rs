@@ -28,7 +28,7 @@ const DEFAULT_PORT: u16 = 3000;
 const IDLE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Sessions that the local cluster grants the functions: its 100, less the superuser's, and some
-/// for whoever looks in.
+/// for a developer who looks in.
 const CEILING: &str = "90";
 
 /// Every clinic on every machine is the same, so that one can talk about what one sees.
@@ -110,7 +110,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         println!("{}", issuer::ask(*port, role, id).await?);
         return Ok(());
     }
-    // Listened for from the start: whoever interrupts the build must not leave a server behind.
+    // Listened for from the start: an interrupted build must not leave a server behind.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut started = Started::default();

@@ -92,7 +92,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<Report, Error> {
-    // Whoever interrupts must not leave a server behind: the futures end what they started.
+    // An interrupt must not leave a server behind: the futures end what they started.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -150,7 +150,7 @@ async fn measure(arguments: Arguments) -> Result<Report, Error> {
     })
 }
 
-/// A line for somebody who waits.
+/// A line for a user who waits.
 fn tell(number: u32, runs: u32, measurement: &Measurement) {
     eprintln!(
         "run {number}/{runs}: {}: {:.0}/s, longest {:.2} s, {} environments, {:?}",

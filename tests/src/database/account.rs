@@ -47,7 +47,7 @@ impl Account {
         self.uid.as_raw()
     }
 
-    /// A program run by this user, in a folder that everybody may enter and without the settings of
+    /// A program run by this user, in a folder that every user may enter and without the settings of
     /// the developer's shell: `PG*` variables and a locale would change what the server does and
     /// says.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
@@ -81,7 +81,7 @@ impl Account {
     }
 
     /// The folder itself, created, where this user can reach it; else one in /var/tmp that belongs
-    /// to it. A clone under /root is out of reach of everybody but root, whatever the clone's own
+    /// to it. A clone under /root is out of reach of every user but root, whatever the clone's own
     /// mode.
     pub(super) fn place(&self, folder: &Path) -> Result<PathBuf, Error> {
         let folder =
@@ -114,7 +114,7 @@ impl Account {
         Ok(status.success())
     }
 
-    /// Creates the folder for this user. Everybody may write to /var/tmp and /dev/shm, so one that
+    /// Creates the folder for this user. Every user may write to /var/tmp and /dev/shm, so one that
     /// exists already has to be this user's, and not a link to elsewhere.
     pub(super) fn claim(&self, folder: &Path) -> Result<(), Error> {
         match fs::DirBuilder::new().mode(0o755).create(folder) {

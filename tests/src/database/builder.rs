@@ -190,7 +190,7 @@ impl Builder {
     }
 }
 
-/// A port of 127.0.0.1 that nobody listens on just now.
+/// A port of 127.0.0.1 that is free just now.
 pub(crate) fn free_port() -> Result<u16, Error> {
     let mut taken = None;
     for _ in 0..START_ATTEMPTS {

@@ -47,7 +47,7 @@ pub enum Error {
         "PostgreSQL refuses to run as root, and this machine has neither a user postgres nor nobody"
     )]
     NoAccount,
-    /// A folder in /var/tmp or /dev/shm that the server would use belongs to somebody else.
+    /// A folder in /var/tmp or /dev/shm that the server would use belongs to another user.
     #[error("{} exists and is not a folder of the server's user", .0.display())]
     ForeignFolder(PathBuf),
     /// One of PostgreSQL's programs ended with an error.

@@ -191,7 +191,7 @@ pub(super) fn copy(from: &Path, to: &Path, account: &Account) -> Result<(), Erro
     Ok(())
 }
 
-/// Writes a file that nobody but the account can read, whole or not at all.
+/// Writes a file that only the account can read, whole or not at all.
 pub(crate) fn write_private(path: &Path, text: &str, account: &Account) -> Result<(), Error> {
     let draft = path.with_extension("draft");
     let written = fs::OpenOptions::new()

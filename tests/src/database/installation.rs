@@ -171,7 +171,7 @@ mod tests {
     use super::{Version, install_command};
 
     #[test]
-    fn a_version_is_read_whoever_packaged_the_server() {
+    fn a_version_is_read_from_any_package_of_the_server() {
         for (announced, major, minor) in [
             (
                 "postgres (PostgreSQL) 15.12 (Debian 15.12-0+deb12u2)\n",

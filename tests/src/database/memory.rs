@@ -1,4 +1,4 @@
-//! A folder in memory, for data that nobody keeps.
+//! A folder in memory, for data that is not kept.
 //!
 //! Each server writes more than a thousand files and removes them soon after. A disk's file system
 //! may make that slow: ext4 hands out no inode again for minutes after a removal, and looks at each
@@ -8,7 +8,7 @@ use super::account::Account;
 use nix::sys::statvfs::statvfs;
 use std::path::{Path, PathBuf};
 
-/// Linux keeps shared memory here, and lets everybody use it for files.
+/// Linux keeps shared memory here, and lets every user use it for files.
 const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Containers often have 64 MB there, less than one server with data needs; a test run has several.
@@ -21,7 +21,7 @@ pub(super) fn folder(account: &Account) -> Option<PathBuf> {
     if free < NEEDED_BYTES {
         return None;
     }
-    // A user's own: what is in it is removed by whoever finds it abandoned.
+    // A user's own: what is in it is removed by the process that finds it abandoned.
     let folder = Path::new(SHARED_MEMORY).join(format!("headroom-u{}", account.uid()));
     account.claim(&folder).ok()?;
     Some(folder)

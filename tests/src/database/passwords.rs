@@ -8,7 +8,7 @@ use rand::distr::Alphanumeric;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Long enough that nobody guesses it, and of characters that need no escape in a URL or in SQL.
+/// Long enough that it cannot be guessed, and of characters that need no escape in a URL or in SQL.
 const LENGTH: usize = 32;
 
 /// What the server's two roles log in with.
@@ -68,7 +68,7 @@ impl Passwords {
     }
 }
 
-/// A password that nobody had before.
+/// A new password.
 pub(super) fn random() -> String {
     let letters = rand::rng().sample_iter(Alphanumeric).take(LENGTH);
     letters.map(char::from).collect()

@@ -130,7 +130,7 @@ impl Server {
 
     fn signal(&self, signal: Signal) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
-            // It can only be gone already, and nobody else has its number before it was waited for.
+            // It can only be gone already, and no other process has its number before it was waited for.
             let _ = signal::kill(Pid::from_raw(pid), signal);
         }
     }
@@ -196,7 +196,7 @@ fn spawn(mut command: Command) -> io::Result<Server> {
     std::thread::Builder::new()
         .name("database".to_owned())
         .spawn(move || {
-            // Nobody to report to means nobody to serve: dropping an unreported server's handle is
+            // With no receiver there is nothing to serve: dropping an unreported server's handle is
             // then all there is.
             let _ = started.send(command.spawn());
             // An error is what it waits for: the server's owner is gone.

@@ -92,7 +92,7 @@ fn initialise(data: &Path, installation: &Installation, account: &Account) -> Re
     initialised?;
     passwords.write(data, account)?;
 
-    // A server without a network, for one user: nobody can log in before the passwords are in
+    // A server without a network, for one user: no client can log in before the passwords are in
     // place.
     let mut alone = account.command(installation.programs.join("postgres"));
     alone

@@ -52,12 +52,12 @@ pub(super) struct Time {
 struct Waiting {
     invocation: Invocation,
     /// Runs from the start only when the process is up: Lambda does not count a function's
-    /// initialisation against its time-out.
+    /// initialisation against its timeout.
     time: Option<Time>,
 }
 
 struct Running {
-    /// None once the invocation ran out of time: nobody waits, and the process is still at it.
+    /// None once the invocation ran out of time: the caller is gone, and the process is still at it.
     outcome: Option<oneshot::Sender<Outcome>>,
     timer: AbortHandle,
 }
@@ -178,7 +178,7 @@ impl Running {
     fn end(self, outcome: Outcome) {
         self.timer.abort();
         if let Some(waiting) = self.outcome {
-            // Whoever invoked may have stopped waiting; Lambda finishes the invocation regardless.
+            // The caller may have stopped waiting; Lambda finishes the invocation regardless.
             let _ = waiting.send(outcome);
         }
     }

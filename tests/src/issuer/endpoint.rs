@@ -50,7 +50,7 @@ pub enum NoSubject {
         /// The row's id.
         id: Uuid,
     },
-    /// Nobody logs in as the row.
+    /// No user logs in as the row.
     #[error("the {role} {id} has no subject: update {role}s set subject = '…' where id = '{id}'")]
     NoSubject {
         /// The role.

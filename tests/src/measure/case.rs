@@ -1,5 +1,5 @@
 //! What is measured: one closed loop or burst at a time, each on a fleet that was just started and
-//! a database that nobody else uses.
+//! a database of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -150,7 +150,7 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Answers that nobody should get: neither 200 nor a 503 of the function's own, which says why.
+    /// Wrong answers: neither 200 nor a 503 of the function's own, which says why.
     pub fn wrong_answers(&self) -> u64 {
         let right = |kind: &str| {
             kind == "200" || kind.strip_prefix("503 ").is_some_and(|why| why != UNTYPED)

@@ -85,7 +85,7 @@ impl Report {
         cases.filter_map(|case| self.summary(*case)).collect()
     }
 
-    /// Answers that nobody should have got: neither 200 nor a 503 that says why.
+    /// Wrong answers: neither 200 nor a 503 that says why.
     pub fn wrong_answers(&self) -> u64 {
         let all = self.runs.iter().flatten();
         all.map(Measurement::wrong_answers).sum()
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_nobody_should_get_are_shouted() {
+    fn wrong_answers_stand_out() {
         let quiet = ["200", "503 database-busy"];
         let loud = [
             "500 unexpected",

@@ -1,4 +1,4 @@
-//! Doctors and patients, all invented. Everybody can log in, as `doctor-1` and so on.
+//! Doctors and patients, all invented. All of them can log in, as `doctor-1` and so on.
 
 use super::calendar::{Hours, ZONES, Zone};
 use super::copy::Row;
@@ -118,7 +118,7 @@ pub(super) fn patients(number: usize, now: DateTime<Utc>, rng: &mut ChaCha8Rng) 
                 id: id(rng),
                 full_name: full_name(script, rng),
                 phone: sometimes(0.92, rng, phone),
-                // A domain that is reserved for examples reaches nobody.
+                // A domain that is reserved for examples reaches no mailbox.
                 email: sometimes(0.8, rng, |_| format!("patient.{index}@example.org")),
                 date_of_birth: sometimes(0.97, rng, |rng| {
                     date_of_birth(now.date_naive(), rng).to_string()

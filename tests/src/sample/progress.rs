@@ -1,4 +1,4 @@
-//! How far it is, for somebody who waits.
+//! How far it is, for a user who waits.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;

@@ -1,4 +1,4 @@
-//! Everybody comes at once.
+//! All clients come at once.
 
 use std::{
     sync::{
@@ -28,7 +28,7 @@ use crate::support::{clinic::Clinic, probe::eventually};
 /// test's own has.
 const ALL_BUT_RESERVED: usize = 96;
 
-/// Somebody who connects again and again, until told to stop.
+/// A client that connects again and again until it is told to stop.
 struct Visitor {
     stop: Arc<AtomicBool>,
     logins: JoinHandle<Logins>,
@@ -102,7 +102,7 @@ async fn a_burst_of_300_on_300_environments_is_answered() {
         let another = another.went().await;
         println!("another application: {another:?}");
         // What no limit of a role holds back are the application's logins under way: where the machine
-        // is slow enough for them to pile up, somebody else may have to ask again.
+        // is slow enough for them to pile up, another client may have to ask again.
         assert!(another.granted > another.refused.len(), "{another:?}");
         assert_ceiling(clinic).await;
     })

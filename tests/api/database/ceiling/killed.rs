@@ -27,7 +27,7 @@ async fn clinic(adapt: impl FnOnce(Builder) -> Builder) -> Clinic {
     .await
 }
 
-/// Somebody who holds this lock until the connection is closed.
+/// A session that holds this lock until the connection is closed.
 async fn blocker(clinic: &Clinic, lock: &'static str) -> PgConnection {
     let mut blocker = clinic.database.admin().await.unwrap();
     for statement in ["begin", lock] {
@@ -78,7 +78,7 @@ async fn locks(clinic: &mut Clinic, granted: bool) -> i64 {
     .unwrap()
 }
 
-/// Whether somebody holds the doctor's row just now.
+/// Whether a session holds the doctor's row just now.
 async fn is_held(clinic: &mut Clinic, doctor: Uuid) -> bool {
     let row = sqlx::query("select from doctors where id = $1 for update nowait");
     row.bind(doctor).execute(&mut clinic.admin).await.is_err()
@@ -126,7 +126,7 @@ async fn a_booking_killed_in_mid_query_gives_back_the_row_that_it_holds() {
             let fleet = &clinic.fleet;
             send_as(fleet, Method::POST, path, Some(&token), &[], Some(&draft))
         };
-        // Lets everybody read, and nobody write.
+        // Lets all sessions read, and none write.
         let blocker = blocker(clinic, "lock table appointments in share mode").await;
         let request = tokio::spawn(book(clinic));
         eventually(

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use fleet::Builder;
 
 use super::{
-    LIMIT, MARK, UPCOMING, assert_all_served, assert_ceiling, at_once, bring_up, clinic, count,
-    each_with_a_session, everybody_is_frozen, retain, sessions_of, together, waiting_for_locks,
+    LIMIT, MARK, UPCOMING, all_are_frozen, assert_all_served, assert_ceiling, at_once, bring_up,
+    clinic, count, each_with_a_session, retain, sessions_of, together, waiting_for_locks,
 };
 use crate::support::clinic::run_test;
 use crate::support::{clinic::Clinic, probe::eventually};
@@ -42,7 +42,7 @@ async fn frozen_environments_keep_no_more_than_the_mark() {
         assert_eq!(sessions_of(clinic, "retained").await, MARK);
         // Used once more, they get no more of them.
         assert_all_served(&together(&clinic.fleet, path, LIMIT).await, LIMIT);
-        everybody_is_frozen(&clinic.fleet).await;
+        all_are_frozen(&clinic.fleet).await;
         only_retained_ones_are_left(clinic).await;
         assert_eq!(sessions_of(clinic, "retained").await, MARK);
         assert_ceiling(clinic).await;
@@ -94,7 +94,7 @@ async fn vanished_environments_leave_room_for_new_ones() {
         retain(clinic, path, LIMIT, MARK).await;
         assert_eq!(clinic.fleet.vanish_all(UPCOMING), LIMIT);
         assert_all_served(&together(&clinic.fleet, path, 60).await, 60);
-        // Nobody has given anything back, nor will.
+        // No environment has given anything back, nor will.
         assert!(sessions_of(clinic, "retained").await >= MARK);
         assert_eq!(clinic.fleet.environments(UPCOMING).len(), LIMIT + 60);
         assert_ceiling(clinic).await;

@@ -12,8 +12,8 @@ use fleet::{database::Stop, proxy::Proxy};
 use tokio::task::JoinSet;
 
 use super::{
-    Answer, UPCOMING, ask, assert_all_served, assert_ceiling, assert_no_complaint, at_once,
-    bring_up, clinic, clinic_on, everybody_is_frozen, left_behind, server, together,
+    Answer, UPCOMING, all_are_frozen, ask, assert_all_served, assert_ceiling, assert_no_complaint,
+    at_once, bring_up, clinic, clinic_on, left_behind, server, together,
 };
 use crate::support::clinic::run_test;
 use crate::support::probe::{as_staff, eventually};
@@ -65,7 +65,7 @@ async fn a_restarted_database_costs_some_503_and_no_environment() {
         assert_no_complaint(&answers.lock().unwrap(), &PROBLEMS);
 
         // Every environment serves again, and none is a new process.
-        everybody_is_frozen(&clinic.fleet).await;
+        all_are_frozen(&clinic.fleet).await;
         let environments = clinic.fleet.environments(UPCOMING);
         clinic.admin = clinic.database.admin().await.unwrap();
         let count = environments.len();
@@ -79,7 +79,7 @@ async fn a_restarted_database_costs_some_503_and_no_environment() {
 }
 
 #[tokio::test]
-async fn a_network_that_stalls_for_three_seconds_leaves_nobody_stuck() {
+async fn a_network_that_stalls_for_three_seconds_leaves_no_request_stuck() {
     const REQUESTS: usize = 20;
     let database = server().await;
     let proxy = Proxy::start(database.port()).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_network_that_stalls_for_three_seconds_leaves_nobody_stuck() {
             }
             assert_eq!(answers.len(), REQUESTS);
 
-            everybody_is_frozen(&clinic.fleet).await;
+            all_are_frozen(&clinic.fleet).await;
             let environments = clinic.fleet.environments(UPCOMING);
             assert_eq!(environments.len(), REQUESTS);
             assert_all_served(&together(&clinic.fleet, path, REQUESTS).await, REQUESTS);

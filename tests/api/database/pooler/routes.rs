@@ -46,7 +46,7 @@ async fn every_route_answers_through_a_pooler_as_it_does_directly() {
             clinic
                 .visits(doctor, patient, tomorrow, 250, "scheduled")
                 .await;
-            // More than a page of them: those that were cancelled take nobody's time.
+            // More than a page of them: those that were cancelled take no time.
             for _ in 0..3 {
                 let midnight = &format!("date_trunc('day', now(), '{zone}')");
                 clinic
@@ -306,7 +306,7 @@ async fn every_route_answers_fifty_callers_on_five_sessions_as_it_does_directly(
             clinic.sessions_are_gone().await;
             let before = leases_and_names(&statements(&clinic.database));
 
-            // Nobody reaches the pooler until everybody has an environment.
+            // No request reaches the pooler until each has an environment.
             proxy.stall();
             let token = staff(&pooled);
             let mut callers = JoinSet::new();
@@ -352,7 +352,7 @@ async fn every_route_answers_fifty_callers_on_five_sessions_as_it_does_directly(
                     let (answered, body) = &answers[route];
                     assert_eq!(answered, status, "{route}: {body}");
                     assert_eq!(form(body), form(direct), "{route}");
-                    // Rows of the caller's own people, and of nobody else's.
+                    // Rows of the caller's own people, and of no others.
                     let named = direct_writers[number].named_in(direct);
                     assert_eq!(writer.named_in(body), named, "{route}: {body}");
                     let others = writers
