@@ -6,4 +6,5 @@ mod budget;
 mod deploy;
 mod manifest;
 pub(crate) mod monitor;
+mod parameters;
 mod watch;
