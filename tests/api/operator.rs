@@ -6,5 +6,6 @@ pub(crate) mod budget;
 mod deploy;
 mod manifest;
 pub(crate) mod monitor;
+mod parameters;
 mod repository;
 mod watch;

@@ -120,7 +120,7 @@ impl LazyPool {
 ///     let doctors: i64 = sqlx::query_scalar("select count(*) from doctors")
 ///         .fetch_one(reader)
 ///         .await?;
-///     request.one(&doctors)
+///     request.resource(&doctors)
 /// }
 ///
 /// lambda::serve(count).expect("Lambda's runtime API");

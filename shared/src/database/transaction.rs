@@ -39,6 +39,7 @@ use crate::database::{
 /// impl Change for Rename<'_> {
 ///     /// Whether the doctor exists.
 ///     type Outcome = bool;
+///     type Error = Error;
 ///
 ///     async fn make(&self, db: &mut Transaction) -> Result<bool, Error> {
 ///         let renamed = sqlx::query("update doctors set full_name = $2 where id = $1")

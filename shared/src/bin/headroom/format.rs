@@ -38,6 +38,20 @@ pub(crate) fn exit_code(verdict: Verdict) -> ExitCode {
 
 /// Rows under a header. Every column but the first holds numbers.
 pub(crate) fn table(format: Format, header: &[&str], rows: Vec<Vec<String>>) -> String {
+    aligned(format, header, rows, CellAlignment::Right)
+}
+
+/// Rows under a header. Every column holds texts.
+pub(crate) fn texts(format: Format, header: &[&str], rows: Vec<Vec<String>>) -> String {
+    aligned(format, header, rows, CellAlignment::Left)
+}
+
+fn aligned(
+    format: Format,
+    header: &[&str],
+    rows: Vec<Vec<String>>,
+    others: CellAlignment,
+) -> String {
     let mut table = Table::new();
     table.load_preset(match format {
         Format::Markdown => presets::ASCII_MARKDOWN,
@@ -48,7 +62,7 @@ pub(crate) fn table(format: Format, header: &[&str], rows: Vec<Vec<String>>) -> 
         row.into_iter().enumerate().map(|(column, text)| {
             Cell::new(text).set_alignment(match column {
                 0 => CellAlignment::Left,
-                _ => CellAlignment::Right,
+                _ => others,
             })
         })
     }));

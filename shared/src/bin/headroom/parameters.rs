@@ -7,7 +7,7 @@ use shared::operator::template::{Parameter, Template};
 
 use crate::{
     deployment::{Deployment, known},
-    format::{Answer, Format, table},
+    format::{Answer, Format, texts},
 };
 
 const AFTER_HELP: &str = "\
@@ -135,7 +135,7 @@ fn all(
             vec![name.clone(), shown.to_owned()]
         },
     );
-    Ok(table(format, &["parameter", "value"], rows.collect()))
+    Ok(texts(format, &["parameter", "value"], rows.collect()))
 }
 
 fn missing(names: &[&str]) -> String {
