@@ -1,14 +1,15 @@
 //! What a whole document may hold: macros, nested stacks, JSON, depth.
 
 use super::*;
+use crate::operator::template::Unread;
 
 #[test]
 fn what_may_make_functions_is_named() {
     let unread = |text: &str| {
         let template = parse(text, &Parameters::new()).expect(text);
         let unread = template.unread.iter().map(|unread| match unread {
-            super::Unread::Generated(name) => name.as_str(),
-            super::Unread::Nested(name) => name.as_str(),
+            Unread::Generated(name) => name.as_str(),
+            Unread::Nested(name) => name.as_str(),
         });
         unread.collect::<Vec<&str>>().join(", ")
     };
