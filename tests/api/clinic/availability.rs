@@ -362,7 +362,6 @@ async fn every_slot_that_is_offered_can_be_booked_and_is_then_taken() {
     run_test(Clinic::open(), async |clinic| {
         let patient = clinic.patient("Mrs. Lindqvist").await;
         let token = clinic.patient_token(patient).await;
-        let mut counts = Vec::new();
         for (zone, date) in CHANGES {
             let doctor = clinic.doctor(zone, zone).await;
             // Ends within what is left out or comes twice, where a conversion of the two ends goes wrong.
@@ -374,7 +373,7 @@ async fn every_slot_that_is_offered_can_be_booked_and_is_then_taken() {
                 .await;
             let (from, to) = (day(date) - Days::new(1), day(date) + Days::new(1));
             let offered = slots(clinic, doctor, from, to, 30).await;
-            counts.push(offered.len());
+            assert!(offered.len() >= 3, "{zone} {date}: {offered:?}");
             for start in offered {
                 let body = json!({
                     "doctorId": doctor,
@@ -401,7 +400,6 @@ async fn every_slot_that_is_offered_can_be_booked_and_is_then_taken() {
             let left = slots(clinic, doctor, from, to, 30).await;
             assert!(left.is_empty(), "{zone} {date}: {left:?}");
         }
-        assert_eq!(counts, [0; 10]);
     })
     .await;
 }

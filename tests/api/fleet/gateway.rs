@@ -249,20 +249,22 @@ async fn hostile_requests_are_answered_and_harm_nothing() {
         b"/files/\xc3\xb6",
         long.as_bytes(),
     ];
-    let mut statuses = Vec::new();
     for target in targets {
         let shown = String::from_utf8_lossy(target).into_owned();
         let answer = raw(&fleet, target).await;
-        let status = answer
+        let status: u16 = answer
             .get(9..12)
-            .and_then(|status| status.parse::<u16>().ok());
-        statuses.push(status.unwrap_or_else(|| panic!("{shown}: {answer:?}")));
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0);
+        assert!(
+            matches!(status, 200 | 400 | 404 | 414 | 431),
+            "{shown}: {answer:?}"
+        );
         assert!(
             !answer.to_ascii_lowercase().contains("\r\nx-injected"),
             "{shown}"
         );
     }
-    assert_eq!(statuses, [0_u16; 14]);
     assert_eq!(
         event(&fleet, "/doctors/%ff/visits/1").await["pathParameters"]["id"],
         "\u{fffd}"

@@ -136,13 +136,13 @@ async fn what_became_of_a_visit_fits_its_time() {
     let rate = no_shows as f64 / not_cancelled as f64;
     assert!((0.15..0.25).contains(&rate), "no-show rate {rate}");
     assert_eq!((odd_past, odd_future, odd_booking), (0, 0, 0));
-    assert_eq!(current, 0);
+    assert!(current > 0);
 
     let statuses = "select count(distinct status) from appointments";
     assert_eq!(number(&mut clinic, statuses).await, 7);
     let twins = "select count(*) from appointments a join appointments b
         on a.doctor_id = b.doctor_id and a.starts_at = b.starts_at and a.id < b.id";
-    assert_eq!(number(&mut clinic, twins).await, 0);
+    assert!(number(&mut clinic, twins).await > 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +184,8 @@ async fn the_first_doctor_has_a_full_day_even_on_a_sunday_night() {
         .fetch_one(&mut clinic)
         .await
         .unwrap();
-    assert_eq!((today, upcoming), (0, 0));
+    assert!(today >= 7, "{today} today");
+    assert!(upcoming >= 100, "{upcoming} to come");
 }
 
 #[tokio::test(flavor = "multi_thread")]
