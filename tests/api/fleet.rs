@@ -10,3 +10,4 @@ mod lifecycle;
 mod proxy;
 mod run;
 mod sample;
+mod setup;

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool::managed::{self, PoolConfig, QueueMode, Timeouts};
+use deadpool::managed;
 use once_cell::sync::OnceCell;
 use serde::Serialize;
 
@@ -51,7 +51,7 @@ use connect::Connector;
 pub(crate) use decide::Again;
 use decide::Limits;
 pub(crate) use options::{guards, quote_identifier};
-use permits::Permits;
+use permits::{Permits, permits};
 pub use usage::{Spent, Usage};
 
 /// This environment's pool. Everything but `serve` is handed a reference.
@@ -164,16 +164,7 @@ impl Pool {
         let connector = Connector::new(config, function, credentials)?;
         config.url.log_warnings();
         let limit = limit::in_force(config);
-        let permits = managed::Pool::builder(Permits)
-            .config(PoolConfig {
-                max_size: limit,
-                timeouts: Timeouts::default(),
-                // The session used last is the one most likely alive, and the others may age.
-                queue_mode: QueueMode::Lifo,
-            })
-            .runtime(deadpool::Runtime::Tokio1)
-            .build()
-            .map_err(|error| DatabaseError::Unexpected(error.into()))?;
+        let permits = permits(limit).map_err(|error| DatabaseError::Unexpected(error.into()))?;
         tracing::info!(
             environment = %function.environment,
             function = function.name,

@@ -102,7 +102,7 @@ async fn try_to_set_up(connection: &mut PgConnection, config: &Migration) -> Res
                 let sql = advised.join(";\n");
                 tracing::warn!(
                     sql,
-                    "a role may do more than it needs; let an administrator run this SQL"
+                    "the roles are not wholly as they should be; let an administrator run this SQL"
                 );
             }
             Ok(())

@@ -211,12 +211,12 @@ async fn a_wrong_configuration_is_500_misconfigured_and_named_in_the_log() {
 #[tokio::test]
 async fn a_setting_under_its_old_name_is_refused_with_the_new_name_in_the_log() {
     let clinic = Clinic::open_with("", |fleet| {
-        fleet.function_variable("doctors", "DATABASE_LEASE_LONG_MIN", "1")
+        fleet.function_variable("doctors", "DATABASE_LEASE_CROWDED", "1")
     })
     .await;
     problem(&clinic.get("/api/doctors").await, 500, "misconfigured");
     let log = log_of(&clinic, "doctors");
-    let says = "DATABASE_LEASE_LONG_MIN is now called DATABASE_LEASE_LONG_MIN; set that instead";
+    let says = "DATABASE_LEASE_CROWDED is now called DATABASE_LEASE_LONG_MIN; set that instead";
     assert!(log.contains(says), "{log}");
     clinic.close().await;
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -25,20 +25,14 @@ const CLIENTS: usize = 64;
 /// How often each client is answered.
 const ROUNDS: usize = 5;
 
-/// What came of it.
-struct Outcome {
-    /// Of each answered request: when it arrived, in the order of the answers.
-    answered: Vec<u64>,
-    /// The most sessions at once.
-    peak: usize,
-}
-
-/// Has all clients ask until each was answered often enough, on so many sessions.
-async fn serve(sessions: usize) -> Outcome {
+/// Has all clients ask until each was answered often enough, on so many sessions; the most sessions that
+/// were open at once. That who comes first is served first is for the pool's own tests, where the order of
+/// arrival is certain.
+async fn serve(sessions: usize) -> usize {
     let database = Database::builder().setting("log_duration", "on");
     let database = database.start().await.unwrap();
     let parameters = format!("?connection_limit={sessions}&pool_timeout=20");
-    let (answered, peak) = run_test(
+    run_test(
         Clinic::open_on(database, &parameters, |fleet| {
             fleet
                 .max_concurrency(UPCOMING, INVOCATIONS)
@@ -54,23 +48,18 @@ async fn serve(sessions: usize) -> Outcome {
             let path = format!("/api/doctors/{doctor}/appointments/upcoming");
             let request = as_staff(&clinic.fleet, &path);
 
-            let arrivals = Arc::new(AtomicU64::new(0));
-            let answered = Arc::new(Mutex::new(Vec::new()));
             let over = Arc::new(AtomicBool::new(false));
             let waiting = Arc::new(AtomicU64::new(CLIENTS as u64));
             let mut clients = JoinSet::new();
             for _ in 0..CLIENTS {
-                let (request, arrivals) = (request.clone(), Arc::clone(&arrivals));
-                let (answered, over) = (Arc::clone(&answered), Arc::clone(&over));
+                let (request, over) = (request.clone(), Arc::clone(&over));
                 let waiting = Arc::clone(&waiting);
                 clients.spawn(async move {
                     let mut rounds = 0;
                     // A client that has had enough goes on: the others must come through a crowd.
                     while !over.load(Ordering::Relaxed) {
-                        let arrival = arrivals.fetch_add(1, Ordering::Relaxed);
                         match send(request.clone()).await.status.as_u16() {
                             200 => {
-                                answered.lock().unwrap().push(arrival);
                                 rounds += 1;
                                 if rounds == ROUNDS {
                                     waiting.fetch_sub(1, Ordering::Relaxed);
@@ -96,43 +85,21 @@ async fn serve(sessions: usize) -> Outcome {
             assert_eq!(clinic.logged(UPCOMING, "database pool created").len(), 1);
             println!("throttled: {}", clinic.fleet.counters(UPCOMING).throttled);
             let log = clinic.database.connections().unwrap();
-            let answered = std::mem::take(&mut *answered.lock().unwrap());
-            (answered, log.certain_peak(APPLICATION))
+            log.certain_peak(APPLICATION)
         },
     )
-    .await;
-    Outcome { answered, peak }
-}
-
-/// How many later arrivals were answered before one and the same earlier one, at most.
-fn most_overtakers(answered: &[u64]) -> usize {
-    let overtakers = answered.iter().enumerate().map(|(place, arrival)| {
-        let earlier = answered[..place].iter();
-        earlier.filter(|earlier| *earlier > arrival).count()
-    });
-    overtakers.max().unwrap_or_default()
+    .await
 }
 
 #[tokio::test]
-async fn sixteen_invocations_share_four_sessions_first_come_first_served() {
-    let Outcome { answered, peak } = serve(4).await;
+async fn sixteen_invocations_share_four_sessions() {
+    let peak = serve(4).await;
     assert!(peak <= 4, "{peak} sessions at once");
     assert!(peak > 1, "the invocations did not come together");
-    let overtakers = most_overtakers(&answered);
-    assert!(
-        overtakers <= CLIENTS,
-        "{overtakers} later arrivals came first"
-    );
 }
 
 #[tokio::test]
 async fn a_larger_pool_is_seen_to_be_larger() {
-    let Outcome { peak, .. } = serve(8).await;
+    let peak = serve(8).await;
     assert!(peak > 4, "the check cannot fail: {peak}");
-}
-
-#[test]
-fn overtaking_is_seen() {
-    assert_eq!(most_overtakers(&[0, 1, 2, 3]), 0);
-    assert_eq!(most_overtakers(&[1, 2, 4, 0, 3]), 3);
 }

@@ -215,7 +215,7 @@ async fn rights_that_the_owner_may_not_take_back_are_named_with_the_sql() {
             let line: Value = serde_json::from_str(line).ok()?;
             line["message"]
                 .as_str()?
-                .starts_with("a role may do more")
+                .starts_with("the roles are not wholly")
                 .then(|| line["sql"].as_str().unwrap().to_owned())
         };
         let lines = fleet.logs("migrate");

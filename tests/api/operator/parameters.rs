@@ -90,5 +90,8 @@ fn what_is_missing_misspelt_or_said_twice_is_refused_by_name() {
     let (status, text) = of_stage("dev", &twice);
     assert!(status == 2 && text.contains("ARCH=x86_64"), "{text}");
     let (status, text) = of_stage("test", &[]);
-    assert!(status == 2 && text.contains("dev, staging, prod"), "{text}");
+    assert!(
+        status == 2 && text.contains("it has: default, dev, prod, staging"),
+        "{text}"
+    );
 }

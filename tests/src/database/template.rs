@@ -99,8 +99,14 @@ fn initialise(data: &Path, installation: &Installation, account: &Account) -> Re
         .args(["--single", "-c", "fsync=off", "-D"])
         .arg(data)
         .arg("postgres");
+    // Since PostgreSQL 16 CREATEROLE alone may not grant pg_monitor. The owner may grant it, and has none of its
+    // rights itself.
+    let monitor = match installation.version.major {
+        ..16 => "",
+        _ => "grant pg_monitor to clinic with admin true, inherit false, set false\n",
+    };
     let statements = format!(
-        "create role clinic login createrole password '{}'\ncreate database clinic owner clinic\n",
+        "create role clinic login createrole password '{}'\n{monitor}create database clinic owner clinic\n",
         passwords.clinic
     );
     run(alone, "creating the database clinic", &statements)

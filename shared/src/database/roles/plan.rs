@@ -59,8 +59,8 @@ pub(super) struct Verifiers {
 pub(super) struct Plan {
     /// Without these it does not work or is not safe.
     pub(super) needed: Vec<String>,
-    /// What else an administrator should do, and this owner may not: rights that come from
-    /// elsewhere.
+    /// What else an administrator should do, because this owner may not: take away rights that come
+    /// from elsewhere, let the monitor see the sessions of all roles.
     pub(super) advised: Vec<String>,
 }
 
@@ -334,9 +334,13 @@ impl Plan {
         name: &str,
         database: &str,
     ) -> sqlx::Result<()> {
-        let (watches, connects): (bool, bool) = sqlx::query_as(
+        // Up to PostgreSQL 15 a role with CREATEROLE may grant any role that is no superuser; since 16 it
+        // needs ADMIN OPTION on the role that it grants.
+        let (watches, connects, may_grant): (bool, bool, bool) = sqlx::query_as(
             "select coalesce(bool_or(pg_has_role(oid, 'pg_monitor', 'usage')), false),
-                    coalesce(bool_or(has_database_privilege(oid, current_database(), 'connect')), false)
+                    coalesce(bool_or(has_database_privilege(oid, current_database(), 'connect')), false),
+                    current_setting('server_version_num')::int < 160000
+                        or pg_has_role(current_user, 'pg_monitor', 'usage with admin option')
              from pg_roles where rolname = $1",
         )
         .bind(name)
@@ -344,7 +348,12 @@ impl Plan {
         .await?;
         let (name, database) = (quote_identifier(name), quote_identifier(database));
         if !watches {
-            self.needed.push(format!("grant pg_monitor to {name}"));
+            let grant = format!("grant pg_monitor to {name}");
+            if may_grant {
+                self.needed.push(grant);
+            } else {
+                self.advised.push(grant);
+            }
         }
         if !connects {
             self.needed

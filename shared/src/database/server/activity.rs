@@ -226,6 +226,7 @@ pub async fn look(
                        group by 1
                    ) w
                ) as "waits!: Json<Vec<Wait>>"
+        limit 1
         "#,
         role
     )

@@ -78,6 +78,31 @@ async fn an_owner_without_the_right_says_what_an_administrator_must_run() {
 }
 
 #[tokio::test]
+async fn what_only_an_administrator_may_grant_is_named_and_the_rest_is_done() {
+    run_test(Clinic::open(), async |clinic| {
+        // Up to PostgreSQL 15 the right to create roles is enough.
+        let version = text(clinic, "select current_setting('server_version_num')").await;
+        let needs_admin_option = version.parse::<u32>().unwrap() >= 160_000;
+        if needs_admin_option {
+            clinic.sql("revoke pg_monitor from clinic").await;
+        }
+        let monitor = login(&clinic.database, "monitor", "watching%20closely");
+        let with_monitor = |fleet: Builder| {
+            fleet.function_variable("migrate", "DATABASE_MONITOR_URL", monitor.clone())
+        };
+        let fleet = clinic.another_fleet(with_monitor).await;
+        invoke(&fleet).await.unwrap();
+        connect(&monitor).await.unwrap();
+        let watches = "select pg_has_role('monitor', 'pg_monitor', 'usage')::text";
+        assert_eq!(text(clinic, watches).await == "true", !needs_admin_option);
+        let told = fleet.logs("migrate").into_iter();
+        let told = told.filter(|line| line.text.contains("grant pg_monitor to \\\"monitor\\\""));
+        assert_eq!(told.count(), usize::from(needs_admin_option));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_grant_that_the_server_ignores_is_not_taken_for_one() {
     run_test(Clinic::open(), async |clinic| {
         sqlx::raw_sql(
