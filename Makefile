@@ -22,7 +22,7 @@ CARGO ?= cargo
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test check audit queries contract fuzz budget measure build deploy verify toolchain setup-run setup-test
+.PHONY: help run token test check audit queries contract fuzz budget measure build deploy verify test-bare toolchain setup-run setup-test
 
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -141,6 +141,9 @@ verify: toolchain $(SAM)/installed $(CHECKOV)/installed ## Lint the template, bu
 # Before anything is built: see .ci/setup.
 setup-run setup-test: setup-%: toolchain
 	@.ci/setup $* '$(TARGET)'
+
+test-bare: ## Try both commands in a bare Debian 12; as root, 30 minutes and more
+	@.ci/bare '$(TARGET)'
 
 # One clear line instead of pages of compiler errors.
 toolchain:

@@ -20,7 +20,7 @@ const LOCALE: &str = if cfg!(target_os = "linux") {
 };
 
 /// Raised whenever a template is made differently, so that old ones are no longer used.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Gives the folder its data unless it has some.
 ///
